@@ -1,0 +1,137 @@
+//! Addresses as they stand in a packet: network byte order behind typed accessors.
+
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// An IPv4 address, held as the four bytes of the header read as one native word.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Addr(u32);
+
+impl Addr {
+    /// Takes the word as it was read from a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_wire(word: u32) -> Self {
+        Self(word)
+    }
+
+    /// The word as it is written to a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn wire(self) -> u32 {
+        self.0
+    }
+}
+
+impl From<Ipv4Addr> for Addr {
+    fn from(addr: Ipv4Addr) -> Self {
+        Self(u32::from_ne_bytes(addr.octets()))
+    }
+}
+
+impl From<Addr> for Ipv4Addr {
+    fn from(addr: Addr) -> Self {
+        Self::from(addr.0.to_ne_bytes())
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ipv4Addr::from(*self).fmt(f)
+    }
+}
+
+/// A TCP port, held as the two bytes of the header read as one native half-word.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Port(u16);
+
+impl Port {
+    /// A port by its number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(number: u16) -> Self {
+        Self(number.to_be())
+    }
+
+    /// The port's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        u16::from_be(self.0)
+    }
+
+    /// Takes the half-word as it was read from a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_wire(word: u16) -> Self {
+        Self(word)
+    }
+
+    /// The half-word as it is written to a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn wire(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
+/// An address and a port, as `ip:port`.
+#[must_use]
+pub fn socket_addr(addr: Addr, port: Port) -> SocketAddrV4 {
+    SocketAddrV4::new(addr.into(), port.number())
+}
+
+/// An Ethernet address.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Whether a frame may be sent to this address as to one host: not zero, not a group.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unicast(self) -> bool {
+        let [a, b, c, d, e, f] = self.0;
+        a & 1 == 0 && (a | b | c | d | e | f) != 0
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn addresses_keep_network_order() {
+        let addr = Addr::from(Ipv4Addr::new(198, 18, 0, 10));
+        assert_eq!(addr.wire().to_ne_bytes(), [198, 18, 0, 10]);
+        assert_eq!(Port::new(6443).wire().to_ne_bytes(), [0x19, 0x2b]);
+        assert_eq!(socket_addr(addr, Port::new(6443)).to_string(), "198.18.0.10:6443");
+    }
+
+    #[test]
+    fn only_single_hosts_are_unicast() {
+        assert!(Mac([2, 0, 0, 0, 0, 1]).is_unicast());
+        assert!(!Mac([0; 6]).is_unicast());
+        assert!(!Mac([0xff; 6]).is_unicast());
+        assert!(!Mac([0x33, 0x33, 0, 0, 0, 1]).is_unicast());
+    }
+}

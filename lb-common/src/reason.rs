@@ -1,0 +1,107 @@
+//! Every outcome of a packet that is not plain forwarding has a reason, and every reason a counter.
+
+/// What becomes of a packet that is not forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// The host gets it, untouched.
+    Pass,
+    /// Nobody gets it.
+    Drop,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal => $disposition:ident;)+) => {
+        /// Why a packet was not forwarded; the index of its counter in the `REASONS` map.
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// All reasons, in the order of their counters.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name in the CLI and in the metrics.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// One sentence for a person.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
+            }
+
+            /// What becomes of the packet.
+            #[inline(always)]
+            #[must_use]
+            pub const fn disposition(self) -> Disposition {
+                match self { $(Self::$variant => Disposition::$disposition,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The frame is for another MAC address, or for all.
+    OtherHost = "other_host" => Pass;
+    /// Not IPv4: ARP, IPv6, a VLAN tag.
+    NotIpv4 = "not_ipv4" => Pass;
+    /// IPv4, but not TCP.
+    NotTcp = "not_tcp" => Pass;
+    /// TCP to a port that is neither a frontend's nor in the NAT range.
+    OtherPort = "other_port" => Pass;
+    /// TCP to a frontend's port on another address.
+    OtherAddress = "other_address" => Pass;
+    /// TCP to the NAT range, but not from a server of ours.
+    NotAServer = "not_a_server" => Pass;
+    /// A later fragment, which has no ports.
+    LaterFragment = "later_fragment" => Pass;
+    /// Too short for its headers, and nothing says that it is ours.
+    Truncated = "truncated" => Pass;
+    /// No connection has this tuple and the packet opens none.
+    NoConnection = "no_connection" => Pass;
+    /// No server of the frontend is usable; the host answers, with RST if nobody listens there.
+    NoServer = "no_server" => Pass;
+    /// A first fragment for us; whole packets only.
+    FirstFragment = "first_fragment" => Drop;
+    /// IP options on a packet for us.
+    IpOptions = "ip_options" => Drop;
+    /// Lengths of a packet for us that contradict each other.
+    Malformed = "malformed" => Drop;
+    /// TCP flags that no TCP sends.
+    BadFlags = "bad_flags" => Drop;
+    /// The packet came with its last hop spent.
+    TtlExpired = "ttl_expired" => Drop;
+    /// A SYN from a source MAC address that no answer could go to.
+    BadSourceMac = "bad_source_mac" => Drop;
+    /// The next hop of the server is not known.
+    NoNextHop = "no_next_hop" => Drop;
+    /// All slots that were tried are in use.
+    NoSlot = "no_slot" => Drop;
+    /// Both buckets of the tuple are full of live connections.
+    IndexFull = "index_full" => Drop;
+    /// Another CPU opened the same connection at the same moment.
+    LostRace = "lost_race" => Drop;
+}
+
+/// Elements of the `REASONS` map.
+pub const REASONS: u32 = Reason::ALL.len() as u32;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn counters_and_names_are_unique() {
+        let names: HashSet<_> = Reason::ALL.iter().map(|r| r.name()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+        for (i, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, i);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What the whole data plane knows of its host.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::index::HashKey;
+use crate::net::Mac;
+
+/// The one entry of the `SETTINGS` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Settings {
+    /// The MAC address of the interface; frames to others are not ours.
+    pub mac: Mac,
+    /// The largest MSS that fits the interface's MTU.
+    pub mss: u16,
+    /// The first port of the NAT range.
+    pub nat_first: u16,
+    /// How many ports the NAT range has, and so how many slots a server has.
+    pub nat_ports: u16,
+    /// How many buckets the connection index has.
+    pub buckets: u32,
+    /// The key of the connection index, random for each data plane.
+    pub hash_key: HashKey,
+    /// [`crate::LAYOUT_VERSION`] of the agent that made the maps.
+    pub layout_version: u32,
+    /// How many servers there are slots for.
+    pub max_servers: u32,
+}
+
+/// The range of NAT ports, half of what a kernel-chosen local port is not.
+///
+/// It stays below the default `ip_local_port_range` (32768–60999), so that the host's own outbound
+/// connections never meet it.
+pub const DEFAULT_NAT_PORTS: (u16, u16) = (10_240, 32_767);

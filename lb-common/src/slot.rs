@@ -1,0 +1,190 @@
+//! Connection slots: one for each NAT port of each server, the whole state of a connection.
+//!
+//! A slot *is* a NAT port of a server, so a server's packet finds its connection by arithmetic. The
+//! program, the agent and the CLI all work on the same memory, by compare-and-swap of the first
+//! word.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::frontend::Timeouts;
+use crate::index::Tuple;
+use crate::net::{Addr, Mac, Port};
+use crate::tcp::{Fins, Seq, Side, State};
+use crate::time::{Tick, Ticks};
+
+/// How long a connection stays after both FINs, as the peers' TIME_WAIT.
+pub const TIME_WAIT: Ticks = Ticks::from_secs(60);
+
+/// How long a connection stays after a RST, for what is still under way.
+pub const CLOSED: Ticks = Ticks::from_secs(5);
+
+/// An element of the `SLOTS` map: two cache lines, of which established packets need the first.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Slot {
+    /// The slot's state; see [`Word`].
+    pub word: u32,
+    /// The client's address.
+    pub client_addr: Addr,
+    /// The client's port.
+    pub client_port: Port,
+    /// The frontend's number.
+    pub frontend: u16,
+    /// When the last plausible packet came.
+    pub last_seen: Tick,
+    /// The last sequence numbers of the client and of the server.
+    pub sides: [Side; 2],
+    /// Where frames to the client go, learned from its own.
+    pub client_mac: Mac,
+    /// The server's number.
+    pub server: u16,
+    /// Packets to the server and to the client, the low 32 bits.
+    pub packets: [u32; 2],
+    /// TCP payload bytes to the server and to the client, retransmissions too.
+    pub bytes: [u64; 2],
+
+    /// When the client's first SYN came, in ns of `CLOCK_MONOTONIC`.
+    pub opened_at: u64,
+    /// When the server's SYN-ACK came; zero before.
+    pub answered_at: u64,
+    /// When the second FIN or a RST came; zero before.
+    pub closed_at: u64,
+    /// The client's initial sequence number.
+    pub client_isn: Seq,
+    /// The server's initial sequence number.
+    pub server_isn: Seq,
+    /// The upper 32 bits of `packets`.
+    pub packets_high: [u32; 2],
+    /// Zero.
+    pub padding: [u64; 3],
+}
+
+const _: () = assert!(size_of::<Slot>() == 128 && core::mem::offset_of!(Slot, opened_at) == 64);
+
+/// A slot's state word: generation (16 bits), FINs seen (8), state (8).
+///
+/// The generation changes whenever the slot is claimed, so that index entries for its former
+/// connection stop holding. It is never zero in a slot that has been used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word(pub u32);
+
+impl Word {
+    /// The state.
+    #[inline(always)]
+    #[must_use]
+    pub const fn state(self) -> State {
+        State::from_bits(self.0 as u8)
+    }
+
+    /// Which sides have sent a FIN.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fins(self) -> Fins {
+        Fins((self.0 >> 8) as u8)
+    }
+
+    /// How often the slot has been claimed, modulo 2¹⁶ and skipping zero.
+    #[inline(always)]
+    #[must_use]
+    pub const fn generation(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// The same generation in another state.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with(self, state: State, fins: Fins) -> Self {
+        Self(self.0 & 0xffff_0000 | (fins.0 as u32) << 8 | state as u32)
+    }
+
+    /// The word of whoever claims the slot next.
+    #[inline(always)]
+    #[must_use]
+    pub const fn claimed(self) -> Self {
+        let next = self.generation().wrapping_add(1);
+        let generation = if next == 0 { 1 } else { next };
+        Self((generation as u32) << 16 | State::Claimed as u32)
+    }
+
+    /// Whether a connection of this state, last seen at `last_seen`, still holds its slot.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_live(self, last_seen: Tick, now: Tick, timeouts: &Timeouts) -> bool {
+        let lifetime = match self.state() {
+            State::Free => return false,
+            // Its claimer is between two instructions.
+            State::Claimed => return true,
+            State::SynSent | State::SynReceived => timeouts.connect,
+            State::Established => timeouts.idle,
+            State::TimeWait => TIME_WAIT,
+            State::Closed => CLOSED,
+        };
+        last_seen.age(now).0 <= lifetime.0
+    }
+}
+
+impl Slot {
+    /// The client and frontend of the connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tuple(&self) -> Tuple {
+        Tuple { addr: self.client_addr, port: self.client_port, frontend: self.frontend }
+    }
+
+    /// The state word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(&self) -> Word {
+        Word(self.word)
+    }
+
+    /// Packets to the server (0) or to the client (1).
+    #[must_use]
+    pub const fn packets(&self, direction: usize) -> u64 {
+        (self.packets_high[direction] as u64) << 32 | self.packets[direction] as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn words_round_trip() {
+        let word = Word(0x1234_0000).with(State::Established, Fins::CLIENT);
+        assert_eq!(word.generation(), 0x1234);
+        assert_eq!(word.state(), State::Established);
+        assert_eq!(word.fins(), Fins::CLIENT);
+    }
+
+    #[test]
+    fn claiming_changes_the_generation_and_skips_zero() {
+        assert_eq!(Word(0).claimed().generation(), 1);
+        assert_eq!(Word(0xffff_0000).claimed().generation(), 1);
+        assert_eq!(Word(7 << 16 | 4).claimed(), Word(8 << 16 | State::Claimed as u32));
+    }
+
+    #[test]
+    fn each_state_lives_as_long_as_it_should() {
+        let timeouts = Timeouts {
+            connect: Ticks::from_duration(Duration::from_secs(10)),
+            idle: Ticks::from_duration(Duration::from_secs(86_400)),
+        };
+        let secs = |n: u64| Tick::from_nanos(n * 1_000_000_000);
+        for (state, alive, dead) in [
+            (State::SynSent, 9, 11),
+            (State::SynReceived, 9, 11),
+            (State::Established, 86_399, 86_402),
+            (State::TimeWait, 59, 61),
+            (State::Closed, 4, 6),
+        ] {
+            let word = Word(1 << 16).with(state, Fins::NONE);
+            assert!(word.is_live(secs(0), secs(alive), &timeouts), "{state:?}");
+            assert!(!word.is_live(secs(0), secs(dead), &timeouts), "{state:?}");
+        }
+        assert!(!Word(1 << 16).is_live(secs(0), secs(0), &timeouts));
+        assert!(Word(0).claimed().is_live(secs(0), secs(1 << 20), &timeouts));
+    }
+}

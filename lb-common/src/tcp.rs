@@ -1,0 +1,483 @@
+//! TCP as a balancer sees it: whose packet may change the state of a connection, and to what.
+//!
+//! Only plausible packets change anything (RFC 5961 gives the reasons): a segment must acknowledge
+//! something that its peer has really sent, a RST must lie between what the receiver acknowledged
+//! and what the sender sent. Others are still forwarded; the ends know better than we do.
+
+use core::fmt;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A sequence number, in host order; compared modulo 2³² (RFC 9293 §3.4).
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Seq(pub u32);
+
+impl Seq {
+    /// How far this number is after `other`, modulo 2³².
+    #[inline(always)]
+    #[must_use]
+    pub const fn since(self, other: Self) -> u32 {
+        self.0.wrapping_sub(other.0)
+    }
+
+    /// The number `n` further on.
+    #[inline(always)]
+    #[must_use]
+    pub const fn plus(self, n: u32) -> Self {
+        Self(self.0.wrapping_add(n))
+    }
+
+    /// Whether the number lies in `first..=last`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_within(self, first: Self, last: Self) -> bool {
+        self.since(first) <= last.since(first)
+    }
+}
+
+/// The flags of a segment: the header's byte.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// FIN.
+    pub const FIN: u8 = 0x01;
+    /// SYN.
+    pub const SYN: u8 = 0x02;
+    /// RST.
+    pub const RST: u8 = 0x04;
+    /// ACK.
+    pub const ACK: u8 = 0x10;
+
+    /// Whether all of `flags` are set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(self, flags: u8) -> bool {
+        self.0 & flags == flags
+    }
+
+    /// Whether the segment opens a connection: SYN without ACK.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_opening(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK) == Self::SYN
+    }
+
+    /// Whether any TCP sends this combination (RFC 9293 §3.10.7): never SYN with FIN or RST, and
+    /// always one of SYN, ACK and RST.
+    #[inline(always)]
+    #[must_use]
+    pub const fn are_valid(self) -> bool {
+        let syn_with_end = self.has(Self::SYN) && self.0 & (Self::FIN | Self::RST) != 0;
+        !syn_with_end && self.0 & (Self::SYN | Self::ACK | Self::RST) != 0
+    }
+}
+
+/// What the state machine needs to know of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// The sequence number.
+    pub seq: Seq,
+    /// The acknowledgement; meaningless without the ACK flag.
+    pub ack: Seq,
+    /// Bytes of payload.
+    pub payload: u32,
+    /// The flags.
+    pub flags: Flags,
+}
+
+impl Segment {
+    /// The sequence number after the segment: SYN and FIN count as one each.
+    #[inline(always)]
+    #[must_use]
+    pub const fn end(&self) -> Seq {
+        // SYN is bit 1 and FIN is bit 0.
+        let flags = self.flags.0 as u32;
+        self.seq.plus(self.payload + (flags & 1) + (flags >> 1 & 1))
+    }
+}
+
+/// Which way a packet goes; also the index of its sender in [`crate::slot::Slot::sides`].
+#[repr(usize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client.
+    ToServer = 0,
+    /// From the server.
+    ToClient = 1,
+}
+
+/// The last sequence numbers of one side.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Side {
+    /// After the last byte that it sent.
+    pub end: Seq,
+    /// The last acknowledgement that it sent; before its first one, the only one that it can send.
+    pub ack: Seq,
+}
+
+/// The state of a connection slot.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody's.
+    Free = 0,
+    /// Being filled in by the CPU that claimed it.
+    Claimed = 1,
+    /// The client's SYN was forwarded.
+    SynSent = 2,
+    /// The server's SYN-ACK was forwarded.
+    SynReceived = 3,
+    /// The client acknowledged the SYN-ACK. Holds after one FIN too.
+    Established = 4,
+    /// Both sides have sent a FIN.
+    TimeWait = 5,
+    /// Either side has sent a RST.
+    Closed = 6,
+}
+
+impl State {
+    /// Decodes a state; unknown values, which nobody writes, count as free.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        match bits {
+            1 => Self::Claimed,
+            2 => Self::SynSent,
+            3 => Self::SynReceived,
+            4 => Self::Established,
+            5 => Self::TimeWait,
+            6 => Self::Closed,
+            _ => Self::Free,
+        }
+    }
+
+    /// Whether the handshake is under way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_half_open(self) -> bool {
+        matches!(self, Self::SynSent | Self::SynReceived)
+    }
+}
+
+/// Which sides have sent a FIN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fins(pub u8);
+
+impl Fins {
+    /// Neither.
+    pub const NONE: Self = Self(0);
+    /// The client.
+    pub const CLIENT: Self = Self(1);
+    /// The server.
+    pub const SERVER: Self = Self(2);
+    /// Both.
+    pub const BOTH: Self = Self(3);
+
+    /// These and the sender's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn and(self, sender: Direction) -> Self {
+        Self(self.0 | 1 << sender as u8)
+    }
+}
+
+/// The names that `ss` uses.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Free => "FREE",
+            Self::Claimed => "NEW",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECV",
+            Self::Established => "ESTAB",
+            Self::TimeWait => "TIME-WAIT",
+            Self::Closed => "CLOSED",
+        })
+    }
+}
+
+/// The largest window there is (RFC 7323 §2.3): no plausible segment goes further ahead.
+const MAX_WINDOW: u32 = 1 << 30;
+
+/// What a segment does to its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// The state after it.
+    pub state: State,
+    /// The FINs seen after it.
+    pub fins: Fins,
+    /// Whether it fits what the two sides have said before, and so counts as a sign of life.
+    pub plausible: bool,
+}
+
+/// Follows a segment of an existing connection, any but a client's SYN.
+///
+/// `sender` and `receiver` are the sides of the connection as the direction has them; the sender's
+/// is brought up to date. `isn` is the client's initial sequence number.
+#[inline(always)]
+pub fn follow(
+    (state, fins): (State, Fins),
+    direction: Direction,
+    sender: &mut Side,
+    receiver: &mut Side,
+    isn: impl FnOnce() -> Seq,
+    segment: &Segment,
+) -> Effect {
+    let unchanged = Effect { state, fins, plausible: false };
+    if state.is_half_open() && direction == Direction::ToClient {
+        return answer(state, sender, receiver, isn(), segment);
+    }
+    if state == State::SynSent || state == State::Closed {
+        // Before the server's answer the client has nothing to say, not even RST; after a RST
+        // nothing counts.
+        return unchanged;
+    }
+    if segment.flags.has(Flags::RST) {
+        let fits = segment.seq.is_within(receiver.ack, sender.end);
+        return if fits { Effect { state: State::Closed, fins, plausible: true } } else { unchanged };
+    }
+    if !segment.flags.has(Flags::ACK) || !segment.ack.is_within(sender.ack, receiver.end) {
+        return unchanged;
+    }
+    sender.ack = segment.ack;
+    let end = segment.end();
+    let ahead = end.since(sender.end);
+    if ahead <= MAX_WINDOW {
+        sender.end = end;
+    }
+    if segment.flags.has(Flags::FIN) && segment.seq.is_within(receiver.ack, sender.end) {
+        let fins = fins.and(direction);
+        let state = if fins == Fins::BOTH { State::TimeWait } else { State::Established };
+        return Effect { state, fins, plausible: true };
+    }
+    let state = if state == State::SynReceived { State::Established } else { state };
+    Effect { state, fins, plausible: true }
+}
+
+/// What a server's segment does to a half-open connection: it accepts, refuses, or is not the
+/// answer to this SYN.
+#[inline(always)]
+fn answer(state: State, server: &mut Side, client: &mut Side, isn: Seq, segment: &Segment) -> Effect {
+    let unchanged = Effect { state, fins: Fins::NONE, plausible: false };
+    // A SYN that carried data (RFC 7413) may be acknowledged with or without it.
+    if !segment.flags.has(Flags::ACK) || !segment.ack.is_within(isn.plus(1), client.end) {
+        return unchanged;
+    }
+    if segment.flags.has(Flags::RST) {
+        return Effect { state: State::Closed, fins: Fins::NONE, plausible: true };
+    }
+    if segment.flags.has(Flags::SYN) {
+        *server = Side { end: segment.end(), ack: segment.ack };
+        client.ack = segment.seq.plus(1);
+        return Effect { state: State::SynReceived, fins: Fins::NONE, plausible: true };
+    }
+    // Data behind the SYN-ACK (RFC 7413 again) moves the server's end, nothing else.
+    if state == State::SynReceived && segment.end().since(server.end) <= MAX_WINDOW {
+        server.end = segment.end();
+    }
+    unchanged
+}
+
+/// What a client's SYN means for the connection that its tuple already has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSyn {
+    /// The same attempt once more: to the same server.
+    Retransmission,
+    /// The old connection is over: a new one takes its place.
+    Replaces,
+    /// The old connection is alive: its server answers with a challenge ACK (RFC 5961 §4).
+    Challenge,
+}
+
+/// Tells what a client's SYN with number `seq` means for a connection in `state` that began with
+/// `isn`.
+#[inline(always)]
+#[must_use]
+pub fn on_syn(state: State, isn: Seq, seq: Seq) -> OnSyn {
+    match state {
+        State::SynSent | State::SynReceived if seq == isn => OnSyn::Retransmission,
+        State::Established => OnSyn::Challenge,
+        _ => OnSyn::Replaces,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ISN: Seq = Seq(0xffff_fff0);
+    const SERVER_ISN: Seq = Seq(5_000);
+
+    /// A connection as the slot keeps it.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Conn {
+        state: State,
+        fins: Fins,
+        sides: [Side; 2],
+    }
+
+    impl Conn {
+        fn syn_sent() -> Self {
+            let client = Side { end: ISN.plus(1), ack: Seq(0) };
+            Self { state: State::SynSent, fins: Fins::NONE, sides: [client, Side::default()] }
+        }
+
+        fn established() -> Self {
+            let mut conn = Self::syn_sent();
+            assert!(conn.to_client(SERVER_ISN, ISN.plus(1), 0, Flags::SYN | Flags::ACK));
+            assert!(conn.to_server(ISN.plus(1), SERVER_ISN.plus(1), 0, Flags::ACK));
+            assert_eq!(conn.state, State::Established);
+            conn
+        }
+
+        fn apply(&mut self, direction: Direction, segment: Segment) -> bool {
+            let [client, server] = &mut self.sides;
+            let (sender, receiver) = match direction {
+                Direction::ToServer => (client, server),
+                Direction::ToClient => (server, client),
+            };
+            let effect = follow((self.state, self.fins), direction, sender, receiver, || ISN, &segment);
+            (self.state, self.fins) = (effect.state, effect.fins);
+            effect.plausible
+        }
+
+        fn to_server(&mut self, seq: Seq, ack: Seq, payload: u32, flags: u8) -> bool {
+            self.apply(Direction::ToServer, Segment { seq, ack, payload, flags: Flags(flags) })
+        }
+
+        fn to_client(&mut self, seq: Seq, ack: Seq, payload: u32, flags: u8) -> bool {
+            self.apply(Direction::ToClient, Segment { seq, ack, payload, flags: Flags(flags) })
+        }
+    }
+
+    #[test]
+    fn a_handshake_establishes() {
+        Conn::established();
+    }
+
+    #[test]
+    fn a_blind_ack_does_not_establish() {
+        let mut conn = Conn::syn_sent();
+        assert!(!conn.to_server(ISN.plus(1), Seq(77), 0, Flags::ACK));
+        assert_eq!(conn, Conn::syn_sent());
+        conn.to_client(SERVER_ISN, ISN.plus(1), 0, Flags::SYN | Flags::ACK);
+        for ack in [SERVER_ISN, SERVER_ISN.plus(2), Seq(0)] {
+            assert!(!conn.to_server(ISN.plus(1), ack, 0, Flags::ACK));
+            assert_eq!(conn.state, State::SynReceived);
+        }
+    }
+
+    #[test]
+    fn only_the_answer_to_this_syn_counts() {
+        for flags in [Flags::SYN | Flags::ACK, Flags::RST | Flags::ACK] {
+            let mut conn = Conn::syn_sent();
+            assert!(!conn.to_client(SERVER_ISN, ISN.plus(2), 0, flags));
+            assert_eq!(conn, Conn::syn_sent());
+        }
+        let mut conn = Conn::syn_sent();
+        assert!(conn.to_client(Seq(0), ISN.plus(1), 0, Flags::RST | Flags::ACK));
+        assert_eq!(conn.state, State::Closed);
+    }
+
+    #[test]
+    fn a_client_that_gives_up_before_the_answer_does_not_end_the_slot() {
+        let mut conn = Conn::syn_sent();
+        assert!(!conn.to_server(ISN.plus(1), Seq(0), 0, Flags::RST));
+        assert_eq!(conn.state, State::SynSent);
+    }
+
+    #[test]
+    fn a_blind_rst_does_not_end() {
+        let mut conn = Conn::established();
+        assert!(conn.to_server(ISN.plus(1), SERVER_ISN.plus(1), 1000, Flags::ACK));
+        assert!(!conn.to_server(ISN.plus(1002), Seq(0), 0, Flags::RST));
+        assert!(!conn.to_server(ISN, Seq(0), 0, Flags::RST));
+        assert!(!conn.to_client(SERVER_ISN.plus(2), Seq(0), 0, Flags::RST));
+        assert_eq!(conn.state, State::Established);
+        // Anywhere between the server's last acknowledgement and the client's last byte, it may.
+        for seq in [ISN.plus(1), ISN.plus(500), ISN.plus(1001)] {
+            let mut conn = conn;
+            assert!(conn.to_server(seq, Seq(0), 0, Flags::RST));
+            assert_eq!(conn.state, State::Closed);
+        }
+    }
+
+    #[test]
+    fn both_fins_in_either_order_end_in_time_wait() {
+        let mut conn = Conn::established();
+        assert!(conn.to_server(ISN.plus(1), SERVER_ISN.plus(1), 0, Flags::ACK | Flags::FIN));
+        assert_eq!((conn.state, conn.fins), (State::Established, Fins::CLIENT));
+        assert!(conn.to_client(SERVER_ISN.plus(1), ISN.plus(2), 10, Flags::ACK));
+        assert!(conn.to_client(SERVER_ISN.plus(11), ISN.plus(2), 0, Flags::ACK | Flags::FIN));
+        assert_eq!(conn.state, State::TimeWait);
+
+        let mut conn = Conn::established();
+        assert!(conn.to_client(SERVER_ISN.plus(1), ISN.plus(1), 0, Flags::ACK | Flags::FIN));
+        assert_eq!((conn.state, conn.fins), (State::Established, Fins::SERVER));
+        assert!(conn.to_server(ISN.plus(1), SERVER_ISN.plus(2), 0, Flags::ACK | Flags::FIN));
+        assert_eq!(conn.state, State::TimeWait);
+    }
+
+    #[test]
+    fn a_syn_is_judged_by_the_state_it_meets() {
+        assert_eq!(on_syn(State::SynSent, ISN, ISN), OnSyn::Retransmission);
+        assert_eq!(on_syn(State::SynReceived, ISN, ISN), OnSyn::Retransmission);
+        assert_eq!(on_syn(State::SynSent, ISN, ISN.plus(9)), OnSyn::Replaces);
+        assert_eq!(on_syn(State::Established, ISN, ISN), OnSyn::Challenge);
+        assert_eq!(on_syn(State::TimeWait, ISN, ISN.plus(9)), OnSyn::Replaces);
+        assert_eq!(on_syn(State::Closed, ISN, ISN), OnSyn::Replaces);
+    }
+
+    #[test]
+    fn flags_that_no_tcp_sends_are_invalid() {
+        for flags in [0, Flags::FIN, Flags::SYN | Flags::FIN, Flags::SYN | Flags::RST, 0x08] {
+            assert!(!Flags(flags).are_valid(), "{flags:#x}");
+        }
+        for flags in [Flags::SYN, Flags::ACK, Flags::RST, Flags::SYN | Flags::ACK, Flags::FIN | Flags::ACK] {
+            assert!(Flags(flags).are_valid(), "{flags:#x}");
+        }
+    }
+
+    proptest! {
+        /// Whoever does not know the numbers of a connection cannot move it: a segment whose
+        /// acknowledgement is outside what the peer has sent leaves everything as it was.
+        #[test]
+        fn strangers_change_nothing(
+            seq: u32, ack: u32, payload in 0u32..1460, flags: u8, to_client: bool,
+        ) {
+            let mut conn = Conn::established();
+            conn.to_server(ISN.plus(1), SERVER_ISN.plus(1), 700, Flags::ACK);
+            let before = conn;
+            let (known, seqs) = if to_client {
+                ((ISN.plus(1), ISN.plus(701)), (SERVER_ISN.plus(1), SERVER_ISN.plus(1)))
+            } else {
+                ((SERVER_ISN.plus(1), SERVER_ISN.plus(1)), (ISN.plus(1), ISN.plus(701)))
+            };
+            let rst = flags & Flags::RST != 0;
+            prop_assume!(if rst {
+                !Seq(seq).is_within(seqs.0, seqs.1)
+            } else {
+                !Seq(ack).is_within(known.0, known.1)
+            });
+            let direction = if to_client { Direction::ToClient } else { Direction::ToServer };
+            let segment = Segment { seq: Seq(seq), ack: Seq(ack), payload, flags: Flags(flags) };
+            prop_assert!(!conn.apply(direction, segment));
+            prop_assert_eq!(conn, before);
+        }
+
+        /// Sequence arithmetic is that of a circle.
+        #[test]
+        fn within_is_a_walk_round_the_circle(first: u32, len in 0u32..1 << 31, step: u32) {
+            let inside = Seq(first).plus(step % (len + 1));
+            prop_assert!(inside.is_within(Seq(first), Seq(first).plus(len)));
+            let outside = Seq(first).plus(len).plus(1 + step % (u32::MAX - len));
+            prop_assert!(!outside.is_within(Seq(first), Seq(first).plus(len)));
+        }
+    }
+}
