@@ -1,6 +1,6 @@
 //! From a server's address and port to its number: the first step of a server's packet.
 //!
-//! A small open-addressed table in one map value. The agent inserts; the program probes a fixed
+//! A small open-addressed table. The agent inserts; the program probes a fixed
 //! number of places. It is read on every packet of a server, so it costs no hash-map call.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -13,7 +13,7 @@ pub const PLACES: usize = 1024;
 /// How many places after its own an endpoint may stand.
 pub const PROBES: usize = 8;
 
-/// The one value of the `ENDPOINTS` map.
+/// The table.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Endpoints {

@@ -1,4 +1,4 @@
-//! Frontends as the packet path sees them, and the table that finds them by port.
+//! Frontends as the packet path sees them, and how it finds them by port.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -8,7 +8,7 @@ use crate::time::Ticks;
 /// How many frontends a data plane can have.
 pub const MAX_FRONTENDS: u32 = 16;
 
-/// An entry of the `FRONTENDS` map, by frontend number.
+/// A frontend.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Frontend {
@@ -16,14 +16,16 @@ pub struct Frontend {
     pub addr: Addr,
     /// The port that clients connect to.
     pub port: Port,
-    /// Zero.
-    pub padding: u16,
+    /// Its own number.
+    pub number: u16,
     /// Which ring is in force; the agent switches rings by storing this one word.
     pub ring: RingRef,
     /// How long its half-open and established connections live without a packet.
     pub timeouts: Timeouts,
+    /// Another frontend on the same port, at another address.
+    pub next: Link,
     /// Zero.
-    pub reserved: [u32; 3],
+    pub padding: [u16; 5],
 }
 
 /// How long a connection lives without a plausible packet, by its state.
@@ -69,56 +71,52 @@ impl RingRef {
     }
 }
 
-/// What a destination port means to the balancer: an entry of the `PORTS` map.
-///
-/// The map has one entry for each of the 65,536 ports, so that one array lookup ends the host's
-/// own traffic.
+/// What a destination port means to the balancer: one byte for each of the 65,536 ports.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct PortEntry(u32);
-
-/// A decoded [`PortEntry`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PortUse {
-    /// Nothing of ours.
-    None,
-    /// So many frontends, on different addresses, numbered in a row from the first.
-    Frontends {
-        /// The lowest number.
-        first: u32,
-        /// How many there are.
-        count: u32,
-    },
-    /// A NAT port.
-    Nat,
-}
+pub struct PortEntry(u8);
 
 impl PortEntry {
-    const NAT: u32 = 1 << 31;
+    /// Nothing of ours.
+    pub const NONE: Self = Self(0);
 
-    /// The entry of a NAT port.
+    /// A NAT port.
+    pub const NAT: Self = Self(u8::MAX);
+
+    /// The port of a frontend, and of those that it links to.
     #[must_use]
-    pub const fn nat() -> Self {
-        Self(Self::NAT)
+    pub const fn frontend(link: Link) -> Self {
+        Self(link.0 as u8)
     }
 
-    /// The entry of a port that `count` frontends share, numbered from `first`.
-    #[must_use]
-    pub const fn frontends(first: u32, count: u32) -> Self {
-        Self((first & 0xff) << 8 | (count & 0xff))
-    }
-
-    /// What the port is used for.
+    /// The first frontend on this port.
     #[inline(always)]
     #[must_use]
-    pub const fn port_use(self) -> PortUse {
-        if self.0 == 0 {
-            PortUse::None
-        } else if self.0 & Self::NAT != 0 {
-            PortUse::Nat
-        } else {
-            PortUse::Frontends { first: self.0 >> 8 & 0xff, count: self.0 & 0xff }
-        }
+    pub const fn first(self) -> Link {
+        Link(self.0 as u16)
+    }
+}
+
+/// The number of a frontend that may not be there.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Link(u16);
+
+impl Link {
+    /// No frontend.
+    pub const NONE: Self = Self(0);
+
+    /// A frontend.
+    #[must_use]
+    pub const fn to(number: u16) -> Self {
+        Self(number + 1)
+    }
+
+    /// The frontend's number, if there is one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> Option<u16> {
+        self.0.checked_sub(1)
     }
 }
 
@@ -127,11 +125,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_round_trip() {
-        assert_eq!(PortEntry::default().port_use(), PortUse::None);
-        assert_eq!(PortEntry::nat().port_use(), PortUse::Nat);
-        assert_eq!(PortEntry::frontends(15, 1).port_use(), PortUse::Frontends { first: 15, count: 1 });
-        assert_eq!(PortEntry::frontends(0, 16).port_use(), PortUse::Frontends { first: 0, count: 16 });
+    fn ports_and_links_round_trip() {
+        assert_eq!(PortEntry::NONE.first().number(), None);
+        assert_eq!(PortEntry::frontend(Link::NONE), PortEntry::NONE);
+        for number in 0..MAX_FRONTENDS as u16 {
+            let entry = PortEntry::frontend(Link::to(number));
+            assert_eq!(entry.first().number(), Some(number));
+            assert_ne!(entry, PortEntry::NAT);
+        }
     }
 
     #[test]

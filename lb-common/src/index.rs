@@ -28,16 +28,11 @@ pub const fn buckets_for(slots: u32) -> u32 {
     slots.saturating_mul(ENTRIES_PER_SLOT).div_ceil(BUCKET_ENTRIES as u32)
 }
 
-/// A forward tuple: the client and the frontend that it talks to. All 64 bits of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuple {
-    /// The client's address.
-    pub addr: Addr,
-    /// The client's port.
-    pub port: Port,
-    /// The frontend's number.
-    pub frontend: u16,
-}
+/// A forward tuple: a client's address and port, and the number of the frontend that it talks to.
+/// One word, so that one comparison tells a connection from another.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Tuple(u64);
 
 /// The secret key of the hash, random for each data plane.
 #[repr(C)]
@@ -54,6 +49,34 @@ pub struct HashKey {
 pub struct Hash(u64);
 
 impl Tuple {
+    /// The tuple of a client and a frontend.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(addr: Addr, port: Port, frontend: u16) -> Self {
+        Self((addr.wire() as u64) << 32 | (port.wire() as u64) << 16 | frontend as u64)
+    }
+
+    /// The client's address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn addr(self) -> Addr {
+        Addr::from_wire((self.0 >> 32) as u32)
+    }
+
+    /// The client's port.
+    #[inline(always)]
+    #[must_use]
+    pub const fn port(self) -> Port {
+        Port::from_wire((self.0 >> 16) as u16)
+    }
+
+    /// The frontend's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn frontend(self) -> u16 {
+        self.0 as u16
+    }
+
     /// Hashes the tuple.
     ///
     /// Two rounds of multiply and fold with secret multipliers: a bijection, so that tuples never
@@ -62,8 +85,7 @@ impl Tuple {
     #[inline(always)]
     #[must_use]
     pub const fn hash(self, key: &HashKey) -> Hash {
-        let tuple = (self.addr.wire() as u64) << 32 | (self.port.wire() as u64) << 16 | self.frontend as u64;
-        let mut h = (tuple ^ key.mask).wrapping_mul(key.multipliers[0] | 1);
+        let mut h = (self.0 ^ key.mask).wrapping_mul(key.multipliers[0] | 1);
         h ^= h >> 32;
         h = h.wrapping_mul(key.multipliers[1] | 1);
         Hash(h ^ h >> 29)
@@ -84,6 +106,14 @@ impl Hash {
     pub const fn second_bucket(self, buckets: u32) -> u32 {
         // Another mix of all bits, so that the tuples of one full bucket spread over the index.
         reduce((self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32, buckets)
+    }
+
+    /// The place in a bucket where the tuple is looked for first. Were it the same for all, the
+    /// processor could not guess after how many entries the search ends.
+    #[inline(always)]
+    #[must_use]
+    pub const fn place(self) -> usize {
+        (self.0 >> 45) as usize % BUCKET_ENTRIES
     }
 
     /// The upper 16 bits, which the first bucket's number hardly depends on.
@@ -149,25 +179,23 @@ mod tests {
     const KEY: HashKey =
         HashKey { mask: 0x0123_4567_89ab_cdef, multipliers: [0xd6e8_feb8_6659_fd93, 0xa076_1d64_78bd_642f] };
 
-    fn tuple(word: u64) -> Tuple {
-        Tuple {
-            addr: Addr::from_wire((word >> 32) as u32),
-            port: Port::from_wire((word >> 16) as u16),
-            frontend: word as u16,
-        }
-    }
-
     proptest! {
         #[test]
         fn different_tuples_have_different_hashes(a: u64, b: u64) {
-            prop_assert_eq!(a == b, tuple(a).hash(&KEY) == tuple(b).hash(&KEY));
+            prop_assert_eq!(a == b, Tuple(a).hash(&KEY) == Tuple(b).hash(&KEY));
         }
 
         #[test]
         fn buckets_exist(word: u64, buckets in 1u32..) {
-            let hash = tuple(word).hash(&KEY);
+            let hash = Tuple(word).hash(&KEY);
             prop_assert!(hash.first_bucket(buckets) < buckets);
             prop_assert!(hash.second_bucket(buckets) < buckets);
+        }
+
+        #[test]
+        fn tuples_round_trip(addr: u32, port: u16, frontend: u16) {
+            let tuple = Tuple::new(Addr::from_wire(addr), Port::new(port), frontend);
+            prop_assert_eq!((tuple.addr().wire(), tuple.port().number(), tuple.frontend()), (addr, port, frontend));
         }
 
         #[test]
@@ -187,7 +215,7 @@ mod tests {
                 for port in 32_768..36_864u64 {
                     let addr = u64::from(u32::from_ne_bytes([198, 18, 1, client as u8]));
                     let word = addr << 32 | u64::from((port as u16).to_be()) << 16;
-                    let hash = tuple(word).hash(&KEY);
+                    let hash = Tuple(word).hash(&KEY);
                     let at = if second { hash.second_bucket(buckets) } else { hash.first_bucket(buckets) };
                     load[at as usize] += 1;
                 }

@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod bench;
 pub mod checksum;
 pub mod counters;
 pub mod endpoint;
@@ -18,6 +19,7 @@ pub mod reason;
 pub mod ring;
 pub mod server;
 pub mod settings;
+pub mod setup;
 pub mod slot;
 pub mod tcp;
 pub mod time;

@@ -7,7 +7,7 @@ use crate::net::{Addr, Mac, Port};
 /// How many servers a data plane can have at most; the maps are sized for the configured number.
 pub const MAX_SERVERS: u32 = 64;
 
-/// An entry of the `SERVERS` map, by server number.
+/// A server.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Server {

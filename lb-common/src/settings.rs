@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::index::HashKey;
 use crate::net::Mac;
 
-/// The one entry of the `SETTINGS` map.
+/// What the packet path has to know of the host.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Settings {
@@ -25,6 +25,8 @@ pub struct Settings {
     pub layout_version: u32,
     /// How many servers there are slots for.
     pub max_servers: u32,
+    /// Zero: to the end of the cache line.
+    pub padding: [u64; 2],
 }
 
 /// The range of NAT ports, half of what a kernel-chosen local port is not.

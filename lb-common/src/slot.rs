@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::frontend::Timeouts;
 use crate::index::Tuple;
-use crate::net::{Addr, Mac, Port};
+use crate::net::Mac;
 use crate::tcp::{Fins, Seq, Side, State};
 use crate::time::{Tick, Ticks};
 
@@ -24,14 +24,10 @@ pub const CLOSED: Ticks = Ticks::from_secs(5);
 pub struct Slot {
     /// The slot's state; see [`Word`].
     pub word: u32,
-    /// The client's address.
-    pub client_addr: Addr,
-    /// The client's port.
-    pub client_port: Port,
-    /// The frontend's number.
-    pub frontend: u16,
     /// When the last plausible packet came.
     pub last_seen: Tick,
+    /// The client and the frontend.
+    pub tuple: Tuple,
     /// The last sequence numbers of the client and of the server.
     pub sides: [Side; 2],
     /// Where frames to the client go, learned from its own.
@@ -110,6 +106,10 @@ impl Word {
     #[inline(always)]
     #[must_use]
     pub const fn is_live(self, last_seen: Tick, now: Tick, timeouts: &Timeouts) -> bool {
+        if matches!(self.state(), State::Established) {
+            // The common case, before the compiler searches for it.
+            return last_seen.age(now).0 <= timeouts.idle.0;
+        }
         let lifetime = match self.state() {
             State::Free => return false,
             // Its claimer is between two instructions.
@@ -124,13 +124,6 @@ impl Word {
 }
 
 impl Slot {
-    /// The client and frontend of the connection.
-    #[inline(always)]
-    #[must_use]
-    pub const fn tuple(&self) -> Tuple {
-        Tuple { addr: self.client_addr, port: self.client_port, frontend: self.frontend }
-    }
-
     /// The state word.
     #[inline(always)]
     #[must_use]

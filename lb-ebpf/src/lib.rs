@@ -1,1 +1,83 @@
-//! To be written.
+//! The packet path of `xlb`: one packet, in order.
+//!
+//! [`classify`] tells whether it is ours, [`conntrack`] finds its connection, [`parse`] describes
+//! its segment, [`connect`] opens a new connection, [`rewrite`] turns the packet round. Nothing here knows how it
+//! is attached: an entry point hands in a [`packet::Packet`] and turns the [`Verdict`] into its
+//! own constant.
+#![cfg_attr(target_arch = "bpf", no_std)]
+#![cfg_attr(
+    target_arch = "bpf",
+    feature(asm_experimental_arch, core_intrinsics),
+    expect(internal_features, reason = "the BPF target has no core::sync::atomic; see atomic.rs")
+)]
+
+pub mod atomic;
+pub mod classify;
+pub mod connect;
+pub mod conntrack;
+pub mod index;
+pub mod maps;
+pub mod packet;
+pub mod parse;
+pub mod rewrite;
+pub mod slots;
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use lb_common::reason::{Disposition, Reason};
+use lb_common::setup::Setup;
+use lb_common::time::Tick;
+
+use crate::classify::Ours;
+use crate::packet::Packet;
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The host gets it, untouched.
+    Pass,
+    /// Nobody gets it.
+    Drop,
+    /// It leaves, rewritten, by the interface that it came in by.
+    Transmit,
+}
+
+/// What every step of a packet's way may need.
+#[derive(Clone, Copy)]
+pub struct Context {
+    /// Everything that the agent told the program.
+    pub setup: &'static Setup,
+    /// When the packet came, coarsely.
+    pub now: Tick,
+}
+
+/// Takes one packet all the way.
+#[inline(always)]
+#[must_use]
+pub fn process(packet: &Packet) -> Verdict {
+    match forward(packet) {
+        Ok(()) => Verdict::Transmit,
+        Err(reason) => {
+            maps::count(reason);
+            match reason.disposition() {
+                Disposition::Pass => Verdict::Pass,
+                Disposition::Drop => Verdict::Drop,
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn forward(packet: &Packet) -> Result<(), Reason> {
+    // The lookup cannot fail, but the verifier does not know that.
+    let setup = maps::setup().ok_or(Reason::OtherPort)?;
+    let (headers, ours) = classify::classify(packet, setup)?;
+    // SAFETY: the helper has no preconditions.
+    let now = Tick::from_nanos(unsafe { bpf_ktime_get_coarse_ns() });
+    let context = Context { setup, now };
+    let rewrite = match ours {
+        Ours::Frontend(frontend) => conntrack::from_client(&context, frontend, packet, &headers)?,
+        Ours::Server(server) => conntrack::from_server(&context, server, packet, &headers)?,
+    };
+    rewrite::apply(packet, headers, &rewrite, &setup.settings);
+    Ok(())
+}

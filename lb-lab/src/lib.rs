@@ -1,1 +1,33 @@
-//! To be written.
+//! A laboratory for a TCP load balancer: hosts, a switch and a router made of network namespaces,
+//! with real servers and clients on them.
+//!
+//! Everything that a [`Lab`] makes dies with the process that made it, even when that is killed:
+//! namespaces and mounts are held by file descriptors alone, files live in the lab's own tmpfs, and
+//! children receive a signal when their parent ends. Nothing is ever attached to, or routed through,
+//! the network of the machine itself.
+
+mod error;
+
+pub mod balancer;
+pub mod capture;
+pub mod config;
+pub mod curl;
+pub mod echo;
+pub mod host;
+pub mod http;
+pub mod lab;
+pub mod log;
+pub mod nginx;
+pub mod process;
+pub mod sandbox;
+pub mod stats;
+pub mod traffic;
+pub mod wait;
+mod xdp_pass;
+
+pub use balancer::{Balancer, Xlb};
+pub use error::{Error, Result};
+pub use host::Host;
+pub use lab::{Lab, Topology};
+pub use nginx::Nginx;
+pub use process::Process;

@@ -1,6 +1,21 @@
 //! The agent and the command line of `xlb`, a layer-4 TCP load balancer that forwards in the kernel.
+//!
+//! [`config`] says what is wanted; [`plan`] and [`control`] turn it into the contents of the maps;
+//! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`agent`]
+//! runs them together. [`observe`] reads a data plane, with or without an agent, and [`stats`]
+//! shows it.
 
+pub mod agent;
+pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod control;
+pub mod dataplane;
 pub mod health;
 pub mod neighbours;
+pub mod observe;
+pub mod plan;
+pub mod preflight;
+pub mod process;
+pub mod roster;
 pub mod stats;

@@ -1,1 +1,101 @@
-//! To be written.
+//! The configuration: its file format, what makes it valid, and where it comes from.
+//!
+//! [`Loaded::parse`] goes through four steps: [`reader`] walks the TOML, [`draft`] holds what each
+//! setting says by itself, [`validate`] compares settings with each other, and [`resolve`] fills in
+//! the defaults. Every problem is found in one run. [`haproxy`] translates `HAProxy`'s file format.
+
+mod address;
+mod draft;
+mod duration;
+mod facts;
+pub mod haproxy;
+mod host;
+mod keyword;
+pub mod model;
+mod pending;
+mod ports;
+mod problem;
+mod reader;
+mod resolve;
+mod suggest;
+mod validate;
+mod value;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+pub use self::facts::interface_with;
+pub use self::host::HostFacts;
+pub use self::model::Config;
+pub use self::ports::{NotARange, PortRange};
+pub use self::problem::{Problem, Problems};
+
+use self::draft::Draft;
+use self::host::Claims;
+
+/// A valid configuration, and what is to be said about its file.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What works, but is probably not meant or has no effect yet.
+    pub warnings: Problems,
+    file: String,
+    claims: Claims,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{file}: cannot be read: {source}; check its name and its permissions")]
+    Unreadable {
+        /// Its name.
+        file: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is wrong.
+    #[error(transparent)]
+    Wrong(#[from] Problems),
+}
+
+impl Loaded {
+    /// Reads and validates a file, without a look at the system.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let file = path.display().to_string();
+        let text =
+            fs::read_to_string(path).map_err(|source| Error::Unreadable { file: file.clone(), source })?;
+        Ok(Self::parse(&file, &text)?)
+    }
+
+    /// Validates the text of a file; its name goes into the messages.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let draft = match reader::read(text, &mut problems, Draft::read) {
+            Ok(draft) => draft,
+            Err(syntax) => return Err(Problems::new(file, vec![syntax])),
+        };
+        problems.extend(validate::problems(&draft));
+        match resolve::config(&draft) {
+            Some(config) if problems.is_empty() => Ok(Self::new(file, draft, config)),
+            _ => Err(Problems::new(file, problems)),
+        }
+    }
+
+    fn new(file: &str, draft: Draft, config: Config) -> Self {
+        let mut warnings = validate::warnings(&draft);
+        warnings.extend(pending::warnings(&draft));
+        let claims = Claims::new(draft, &config.interface);
+        Self { config, warnings: Problems::new(file, warnings), file: file.to_owned(), claims }
+    }
+
+    /// Compares the configuration with its host.
+    pub fn check_host(&self, facts: &HostFacts) -> Result<(), Problems> {
+        match self.claims.problems(facts) {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(Problems::new(&self.file, problems)),
+        }
+    }
+}

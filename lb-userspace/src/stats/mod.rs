@@ -1,1 +1,19 @@
-//! To be written.
+//! What `xlb stats` and `xlb connections` show: plain data, and its rendering as a table for people
+//! and as JSON for programs.
+//!
+//! Nothing here reads a map; tables round where JSON is exact.
+
+mod connections;
+mod filter;
+mod human;
+mod json;
+mod snapshot;
+mod style;
+mod table;
+
+pub use connections::{Connection, connections_json, connections_table};
+pub use filter::{ClientFilter, Filter, FilterError, parse_state};
+pub use json::json;
+pub use snapshot::{Agent, Check, Frontend, Reason, Server, ServerState, Snapshot, Traffic};
+pub use style::Style;
+pub use table::table;

@@ -1,0 +1,75 @@
+//! The flows that the packet bench runs through, in an order that no prefetcher guesses.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::net::{Addr, Port};
+
+/// Which flow is next.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Flows {
+    /// How many have been taken.
+    pub taken: u64,
+    /// log2 of how many flows there are; after that many they come again.
+    pub bits: u32,
+    /// The frontend that they go to.
+    pub addr: Addr,
+    /// The frontend that they go to.
+    pub port: Port,
+    /// Zero.
+    pub padding: [u16; 3],
+}
+
+/// log2 of the clients' ports at each of their addresses.
+const PORT_BITS: u32 = 15;
+
+/// The first of the clients' ports.
+const FIRST_PORT: u16 = 10_000;
+
+/// The first of the clients' addresses: 198.18.128.0.
+const FIRST_ADDR: u32 = 0xc612_8000;
+
+impl Flows {
+    /// The client of the next flow.
+    #[inline(always)]
+    pub const fn next(&mut self) -> (Addr, Port) {
+        let flow = permute(self.taken as u32, self.bits);
+        self.taken += 1;
+        let port = FIRST_PORT + (flow & ((1 << PORT_BITS) - 1)) as u16;
+        let addr = FIRST_ADDR + (flow >> PORT_BITS);
+        (Addr::from_wire(addr.to_be()), Port::new(port))
+    }
+}
+
+/// A pseudo-random permutation of the numbers below 2^`bits`: each step is a bijection on them.
+#[inline(always)]
+const fn permute(n: u32, bits: u32) -> u32 {
+    let mask = (1 << bits) - 1;
+    let n = n.wrapping_mul(0x9e37_79b1) & mask;
+    let n = n ^ n >> (bits / 2);
+    let n = n.wrapping_mul(0x85eb_ca6b) & mask;
+    n ^ n >> (bits / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_flow_comes_once_in_a_round() {
+        let mut flows = Flows {
+            taken: 0,
+            bits: 16,
+            addr: Addr::default(),
+            port: Port::default(),
+            padding: [0; 3],
+        };
+        let mut seen = HashSet::new();
+        for _ in 0..1 << 16 {
+            assert!(seen.insert(flows.next()));
+        }
+        assert!(!seen.insert(flows.next()));
+    }
+}

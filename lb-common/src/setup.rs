@@ -1,0 +1,51 @@
+//! Everything that the agent tells the packet path, in one map value.
+//!
+//! One lookup finds it all: each lookup costs the program the registers that it has in use. The
+//! agent maps the value into its own memory and changes it word by word while packets pass.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::endpoint::Endpoints;
+use crate::frontend::{Frontend, MAX_FRONTENDS, PortEntry};
+use crate::net::Port;
+use crate::server::{MAX_SERVERS, Server};
+use crate::settings::Settings;
+
+/// The one value of the `SETUP` map.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Setup {
+    /// What is to be known of the host.
+    pub settings: Settings,
+    /// By frontend number.
+    pub frontends: [Frontend; MAX_FRONTENDS as usize],
+    /// By server number.
+    pub servers: [Server; MAX_SERVERS as usize],
+    /// From a server's address to its number.
+    pub endpoints: Endpoints,
+    /// What each port means, by port number: one look ends the host's own traffic.
+    pub ports: [PortEntry; 1 << 16],
+}
+
+impl Setup {
+    /// What a port means.
+    #[inline(always)]
+    #[must_use]
+    pub const fn port(&self, port: Port) -> PortEntry {
+        self.ports[port.number() as usize]
+    }
+
+    /// A frontend by number; numbers that cannot be are taken modulo [`MAX_FRONTENDS`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn frontend(&self, number: u16) -> &Frontend {
+        &self.frontends[(number as u32 % MAX_FRONTENDS) as usize]
+    }
+
+    /// A server by number; numbers that cannot be are taken modulo [`MAX_SERVERS`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn server(&self, number: u16) -> &Server {
+        &self.servers[(number as u32 % MAX_SERVERS) as usize]
+    }
+}

@@ -1,0 +1,82 @@
+//! What the packet bench runs: the least that a program can do, and the product's core behind
+//! entries that make each packet of a run what it should be. (The kernel's test run does not
+//! restore a rewritten packet, and gives the same one every time.)
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {
+    // Only so that the crate can be checked on the host.
+}
+
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::Array;
+use aya_ebpf::programs::XdpContext;
+use lb_common::bench::Flows;
+use lb_ebpf::Verdict;
+use lb_ebpf::packet::{Packet, TcpHdr};
+use lb_ebpf::parse::{IP_OFFSET, TCP_OFFSET};
+use network_types::eth::EthHdr;
+use network_types::ip::Ipv4Hdr;
+
+/// Which flows the packets belong to.
+#[map]
+static FLOWS: Array<Flows> = Array::with_max_entries(1, 0);
+
+const TTL: u8 = 64;
+
+/// The least that a forwarding program does: swap the MAC addresses and transmit.
+#[xdp]
+pub fn floor(ctx: XdpContext) -> u32 {
+    let packet = Packet::from_xdp(&ctx);
+    let Some(eth) = packet.header::<EthHdr>(0) else { return xdp_action::XDP_ABORTED };
+    core::mem::swap(&mut eth.dst_addr, &mut eth.src_addr);
+    xdp_action::XDP_TX
+}
+
+/// A packet of a flow that is its own fixed point: only the TTL has to be restored.
+#[xdp]
+pub fn same_flow(ctx: XdpContext) -> u32 {
+    let packet = Packet::from_xdp(&ctx);
+    let Some(ip) = packet.header::<Ipv4Hdr>(IP_OFFSET) else { return xdp_action::XDP_ABORTED };
+    ip.ttl = TTL;
+    process(&packet)
+}
+
+/// A packet of another flow each time: addresses, ports and TTL are set.
+#[xdp]
+pub fn next_flow(ctx: XdpContext) -> u32 {
+    let packet = Packet::from_xdp(&ctx);
+    let Some(flows) = FLOWS.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    let Some(ip) = packet.header::<Ipv4Hdr>(IP_OFFSET) else { return xdp_action::XDP_ABORTED };
+    let Some(tcp) = packet.header::<TcpHdr>(TCP_OFFSET) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: a whole element of the map; a test run has it alone.
+    let flows = unsafe { &mut *flows };
+    let (addr, port) = flows.next();
+    ip.ttl = TTL;
+    ip.src_addr = addr.wire().to_ne_bytes();
+    ip.dst_addr = flows.addr.wire().to_ne_bytes();
+    tcp.source = port.wire().to_ne_bytes();
+    tcp.dest = flows.port.wire().to_ne_bytes();
+    process(&packet)
+}
+
+#[inline(always)]
+fn process(packet: &Packet) -> u32 {
+    match lb_ebpf::process(packet) {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+        Verdict::Transmit => xdp_action::XDP_TX,
+    }
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// The licence that the kernel's GPL-only helpers ask for.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+pub static LICENSE: [u8; 4] = *b"GPL\0";

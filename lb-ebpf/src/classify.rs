@@ -1,0 +1,123 @@
+//! Tells in a few nanoseconds whether a packet is ours.
+//!
+//! Everything else of the host's goes its way untouched.
+
+use lb_common::frontend::{Frontend, Link, MAX_FRONTENDS, PortEntry};
+use lb_common::net::{Addr, Port};
+use lb_common::reason::Reason;
+use lb_common::server::Server;
+use lb_common::setup::Setup;
+use network_types::eth::EthHdr;
+use network_types::ip::Ipv4Hdr;
+
+use crate::packet::{Packet, TcpHdr};
+use crate::parse::{self, Headers, IP_OFFSET, TCP_OFFSET};
+
+/// Which of our flows a packet belongs to.
+///
+/// Both variants hold one pointer and nothing else: LLVM leaves a field that one variant lacks
+/// undefined and may still copy it, which the verifier (seen on 6.18) calls "R4 !read_ok".
+#[derive(Clone, Copy)]
+pub enum Ours {
+    /// From a client, to a frontend.
+    Frontend(&'static Frontend),
+    /// From a server, to the NAT range.
+    Server(&'static Server),
+}
+
+const IPV4: u16 = 0x0800_u16.to_be();
+const TCP: u8 = 6;
+
+/// Version 4, five words of header.
+const PLAIN: u8 = 0x45;
+
+/// More fragments, and the fragment's offset.
+const MORE_FRAGMENTS: u16 = 0x2000;
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+
+/// Finds out whose the packet is. Only TCP over IPv4, whole and without options, is ours.
+#[inline(always)]
+pub fn classify<'a>(packet: &'a Packet, setup: &'static Setup) -> Result<(Headers<'a>, Ours), Reason> {
+    let eth = packet.header::<EthHdr>(0).ok_or(Reason::Truncated)?;
+    if eth.dst_addr != setup.settings.mac.0 {
+        return Err(Reason::OtherHost);
+    }
+    if eth.ether_type != IPV4 {
+        return Err(Reason::NotIpv4);
+    }
+    let ip = packet.header::<Ipv4Hdr>(IP_OFFSET).ok_or(Reason::Truncated)?;
+    if ip.proto != TCP {
+        return Err(Reason::NotTcp);
+    }
+    let fragment = u16::from_be_bytes(ip.frags) & (MORE_FRAGMENTS | FRAGMENT_OFFSET);
+    if ip.vihl != PLAIN || fragment != 0 {
+        return Err(unusual(packet, setup, ip, fragment));
+    }
+    let tcp = packet.header::<TcpHdr>(TCP_OFFSET).ok_or(Reason::Truncated)?;
+    let ours = ours(setup, ip, port(tcp.source), port(tcp.dest))?;
+    Ok((Headers { eth, ip, tcp }, ours))
+}
+
+/// Why a fragment or a packet with IP options goes no further.
+///
+/// What would have been ours is dropped: the host would answer it with a RST and so end the
+/// client's connection.
+#[inline(never)]
+fn unusual(packet: &Packet, setup: &'static Setup, ip: &Ipv4Hdr, fragment: u16) -> Reason {
+    if ip.vihl >> 4 != 4 {
+        return Reason::NotIpv4;
+    }
+    if fragment & FRAGMENT_OFFSET != 0 {
+        return Reason::LaterFragment;
+    }
+    let header = (ip.vihl & 0xf) as usize * 4;
+    let Some([a, b, c, d]) = packet.header::<[u8; 4]>(IP_OFFSET + header).copied() else {
+        return Reason::Truncated;
+    };
+    match ours(setup, ip, port([a, b]), port([c, d])) {
+        Err(reason) => reason,
+        Ok(_) if fragment != 0 => Reason::FirstFragment,
+        Ok(_) => Reason::IpOptions,
+    }
+}
+
+#[inline(always)]
+const fn port(wire: [u8; 2]) -> Port {
+    Port::from_wire(u16::from_ne_bytes(wire))
+}
+
+/// Finds the flow that addresses and ports belong to.
+#[inline(always)]
+fn ours(setup: &'static Setup, ip: &Ipv4Hdr, source: Port, destination: Port) -> Result<Ours, Reason> {
+    match setup.port(destination) {
+        PortEntry::NONE => Err(Reason::OtherPort),
+        PortEntry::NAT => server(setup, ip, source),
+        entry => frontend(setup, entry.first(), parse::destination(ip)),
+    }
+}
+
+/// Finds the frontend at an address among those that share a port.
+#[inline(always)]
+fn frontend(setup: &'static Setup, first: Link, addr: Addr) -> Result<Ours, Reason> {
+    let mut link = first;
+    for _ in 0..MAX_FRONTENDS {
+        let Some(number) = link.number() else { break };
+        let frontend = setup.frontend(number);
+        if frontend.addr == addr {
+            return Ok(Ours::Frontend(frontend));
+        }
+        link = frontend.next;
+    }
+    Err(Reason::OtherAddress)
+}
+
+/// Finds the server that a packet to the NAT range comes from.
+#[inline(always)]
+fn server(setup: &'static Setup, ip: &Ipv4Hdr, source: Port) -> Result<Ours, Reason> {
+    let number = setup.endpoints.find(parse::source(ip), source).ok_or(Reason::NotAServer)?;
+    let server = setup.server(number);
+    if server.nat_addr != parse::destination(ip) {
+        return Err(Reason::OtherAddress);
+    }
+    Ok(Ours::Server(server))
+}

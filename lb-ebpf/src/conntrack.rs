@@ -1,0 +1,181 @@
+//! Finds the connection of a packet and keeps its state.
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use lb_common::frontend::Frontend;
+use lb_common::index::Tuple;
+use lb_common::net::{Mac, MacWord, Port};
+use lb_common::reason::Reason;
+use lb_common::server::Server;
+use lb_common::slot::Word;
+use lb_common::tcp::{self, Direction, Effect, Flags, Segment, State};
+
+use crate::connect::{self, Opening};
+use crate::packet::Packet;
+use crate::parse::{self, Headers};
+use crate::rewrite::Rewrite;
+use crate::slots::SlotRef;
+use crate::{Context, index, maps};
+
+/// How often a change of state is tried against others'.
+const TRIES: usize = 4;
+
+/// A packet to a frontend: follows its connection, or opens one.
+#[inline(always)]
+pub fn from_client(
+    context: &Context,
+    frontend: &'static Frontend,
+    packet: &Packet,
+    headers: &Headers,
+) -> Result<Rewrite, Reason> {
+    let source_port = Port::from_wire(u16::from_ne_bytes(headers.tcp.source));
+    let tuple = Tuple::new(parse::source(headers.ip), source_port, frontend.number);
+    let hash = tuple.hash(&context.setup.settings.hash_key);
+    let known = index::find(context, tuple, hash, &frontend.timeouts);
+    let segment = parse::segment(packet, headers)?;
+    let slot = if segment.flags.is_opening() {
+        let source_mac = Mac(headers.eth.src_addr).into();
+        connect::connect(Opening { context: *context, frontend, tuple, hash, source_mac, segment, known })?
+    } else {
+        if !known.is_some() {
+            return Err(Reason::NoConnection);
+        }
+        follow(context, known.slot, known.word, Direction::ToServer, &segment);
+        known.slot
+    };
+    let fields = slot.fields();
+    if fields.client_mac.0 != headers.eth.src_addr {
+        learn_mac(slot, Mac(headers.eth.src_addr).into());
+    }
+    let server = context.setup.server(fields.server);
+    let next_hop = MacWord::from(server.next_hop);
+    if !next_hop.is_unicast() {
+        return Err(Reason::NoNextHop);
+    }
+    Ok(Rewrite {
+        next_hop,
+        source: server.nat_addr,
+        source_port: Port::new(context.setup.settings.nat_first + (slot.number - server.first_slot) as u16),
+        destination: server.addr,
+        destination_port: server.port,
+    })
+}
+
+/// A packet from a server to the NAT range: follows its connection.
+#[inline(always)]
+pub fn from_server(
+    context: &Context,
+    server: &Server,
+    packet: &Packet,
+    headers: &Headers,
+) -> Result<Rewrite, Reason> {
+    let port = u16::from_be_bytes(headers.tcp.dest).wrapping_sub(context.setup.settings.nat_first);
+    let slot = SlotRef::get(server.first_slot + u32::from(port)).ok_or(Reason::NoConnection)?;
+    let word = slot.word();
+    let fields = slot.fields();
+    let frontend = context.setup.frontend(fields.tuple.frontend());
+    if word.state() == State::Claimed || !word.is_live(fields.last_seen, context.now, &frontend.timeouts) {
+        return Err(Reason::NoConnection);
+    }
+    let segment = parse::segment(packet, headers)?;
+    follow(context, slot, word, Direction::ToClient, &segment);
+    Ok(Rewrite {
+        next_hop: fields.client_mac.into(),
+        source: frontend.addr,
+        source_port: frontend.port,
+        destination: fields.tuple.addr(),
+        destination_port: fields.tuple.port(),
+    })
+}
+
+/// The client's frames tell where to send ours; a router that takes over (VRRP) moves them.
+#[inline(never)]
+fn learn_mac(slot: SlotRef, seen: MacWord) {
+    if seen.is_unicast() {
+        slot.fields().client_mac = seen.into();
+    }
+}
+
+/// Follows a segment of a connection: sequence numbers, time, counters, and the state if it
+/// changes.
+#[inline(always)]
+fn follow(context: &Context, slot: SlotRef, word: Word, direction: Direction, segment: &Segment) {
+    let effect = judge(slot, word, direction, segment);
+    let fields = slot.fields();
+    if effect.plausible {
+        fields.last_seen = context.now;
+    }
+    if effect.state != word.state() || effect.fins != word.fins() {
+        change_state(slot, word, effect, direction, *segment);
+    }
+    account(slot, direction, segment);
+}
+
+/// Stores a new state. Should another packet have stored one first, this one is judged again: its
+/// sequence numbers are in already, so the same verdict comes out on top of the other's.
+#[inline(never)]
+fn change_state(slot: SlotRef, word: Word, effect: Effect, direction: Direction, segment: Segment) {
+    let (mut word, mut effect) = (word, effect);
+    for _ in 0..TRIES {
+        if slot.swap(word, word.with(effect.state, effect.fins)) {
+            return note(slot, effect.state, direction, &segment);
+        }
+        let generation = word.generation();
+        word = slot.word();
+        if word.generation() != generation {
+            return;
+        }
+        effect = judge(slot, word, direction, &segment);
+    }
+}
+
+/// Notes when a connection was answered, established and closed.
+#[inline(always)]
+fn note(slot: SlotRef, state: State, direction: Direction, segment: &Segment) {
+    let fields = slot.fields();
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    match state {
+        State::SynReceived => {
+            fields.answered_at = now;
+            fields.server_isn = segment.seq;
+        }
+        State::Established if segment.flags.has(Flags::FIN) => {}
+        State::Established => maps::count_path(fields.tuple.frontend(), fields.server, |path| path.established += 1),
+        State::Closed if direction == Direction::ToClient && fields.answered_at == 0 => {
+            fields.closed_at = now;
+            maps::count_path(fields.tuple.frontend(), fields.server, |path| path.refused += 1);
+        }
+        State::TimeWait | State::Closed => fields.closed_at = now,
+        State::Free | State::Claimed | State::SynSent => {}
+    }
+}
+
+/// What the segment does to the connection, with the sender's side brought up to date.
+#[inline(always)]
+fn judge(slot: SlotRef, word: Word, direction: Direction, segment: &Segment) -> Effect {
+    let fields = slot.fields();
+    let isn = fields.client_isn;
+    let [client, server] = &mut fields.sides;
+    let (sender, receiver) = match direction {
+        Direction::ToServer => (client, server),
+        Direction::ToClient => (server, client),
+    };
+    tcp::follow((word.state(), word.fins()), direction, sender, receiver, || isn, segment)
+}
+
+/// Counts a packet to the connection, and to its frontend and server.
+#[inline(always)]
+pub fn account(slot: SlotRef, direction: Direction, segment: &Segment) {
+    let fields = slot.fields();
+    let i = direction as usize;
+    fields.packets[i] = fields.packets[i].wrapping_add(1);
+    if fields.packets[i] == 0 {
+        fields.packets_high[i] += 1;
+    }
+    let bytes = u64::from(segment.payload);
+    fields.bytes[i] += bytes;
+    maps::count_path(fields.tuple.frontend(), fields.server, |path| {
+        path.packets[i] += 1;
+        path.bytes[i] += bytes;
+    });
+}

@@ -1,0 +1,34 @@
+//! The entry points of the eBPF object.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {
+    // Only so that the crate can be checked on the host.
+}
+
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use lb_ebpf::Verdict;
+use lb_ebpf::packet::Packet;
+
+/// XDP, native and generic.
+#[xdp]
+pub fn xlb_xdp(ctx: XdpContext) -> u32 {
+    match lb_ebpf::process(&Packet::from_xdp(&ctx)) {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+        Verdict::Transmit => xdp_action::XDP_TX,
+    }
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// The licence that the kernel's GPL-only helpers ask for.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+pub static LICENSE: [u8; 4] = *b"GPL\0";

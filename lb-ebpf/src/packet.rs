@@ -1,0 +1,125 @@
+//! Access to the bytes of a packet: the only place that turns its bounds into references.
+
+use aya_ebpf::programs::XdpContext;
+use network_types::eth::EthHdr;
+use network_types::ip::Ipv4Hdr;
+
+/// The bytes of a packet, from the Ethernet header on.
+///
+/// Every access checks `pointer + length > end` right before it makes a reference, the pattern by
+/// which the kernel's verifier knows a packet pointer's range.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    data: usize,
+    end: usize,
+}
+
+/// The TCP header without its options (RFC 9293 §3.1).
+///
+/// Not that of `network-types`, whose bit fields are put together bit by bit, which costs the
+/// program some twenty instructions a packet.
+#[repr(C)]
+pub struct TcpHdr {
+    /// The sender's port.
+    pub source: [u8; 2],
+    /// The receiver's port.
+    pub dest: [u8; 2],
+    /// The sequence number.
+    pub seq: [u8; 4],
+    /// The acknowledgement.
+    pub ack_seq: [u8; 4],
+    /// The header's length in words, in the upper four bits.
+    pub data_offset: u8,
+    /// The flags.
+    pub flags: u8,
+    /// The window.
+    pub window: [u8; 2],
+    /// The checksum.
+    pub check: [u8; 2],
+    /// The urgent pointer.
+    pub urgent: [u8; 2],
+}
+
+impl TcpHdr {
+    /// Its length in bytes.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// The length in bytes of the header with its options, as the packet claims.
+    #[inline(always)]
+    #[must_use]
+    pub const fn header_len(&self) -> usize {
+        (self.data_offset >> 4) as usize * 4
+    }
+}
+
+/// A header that may be laid over packet bytes.
+///
+/// # Safety
+///
+/// Every bit pattern is a value, and the alignment is at most two: packet data begins at an even
+/// address, and so do the IP and TCP headers.
+pub unsafe trait Header {}
+
+// SAFETY: bytes, and one u16 in the Ethernet header.
+unsafe impl Header for EthHdr {}
+// SAFETY: bytes.
+unsafe impl Header for Ipv4Hdr {}
+// SAFETY: bytes.
+unsafe impl Header for TcpHdr {}
+// SAFETY: bytes.
+unsafe impl<const N: usize> Header for [u8; N] {}
+
+impl Packet {
+    /// The packet of an XDP program.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_xdp(ctx: &XdpContext) -> Self {
+        Self { data: ctx.data(), end: ctx.data_end() }
+    }
+
+    /// The length of the frame in bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.end - self.data
+    }
+
+    /// Whether there are no bytes at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The header at `offset`, if the packet has all of it.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::mut_from_ref, reason = "a packet is not Rust memory; see the SAFETY comment")]
+    pub fn header<T: Header>(&self, offset: usize) -> Option<&mut T> {
+        let start = self.data + offset;
+        if opaque(start + size_of::<T>()) > self.end {
+            return None;
+        }
+        // SAFETY: the bytes from `start` on lie within the packet, which this program alone works
+        // on while it runs, and `Header` makes every content and every even address good.
+        Some(unsafe { &mut *(start as *mut T) })
+    }
+}
+
+/// Hides where a pointer comes from.
+///
+/// In a loop, LLVM turns `pointer + length > end` into `pointer > end - length` and computes the
+/// right side before the loop; the verifier (seen on 6.18) says "pointer arithmetic on pkt_end
+/// prohibited".
+#[inline(always)]
+fn opaque(pointer: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    let pointer = {
+        let mut pointer = pointer;
+        // A real instruction: one without length would share its line_info with the next, which
+        // the kernel refuses.
+        // SAFETY: moves a register to itself.
+        unsafe { core::arch::asm!("{0} = {0}", inout(reg) pointer, options(nomem, nostack, preserves_flags)) };
+        pointer
+    };
+    pointer
+}

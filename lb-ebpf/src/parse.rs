@@ -1,0 +1,63 @@
+//! What a packet says, in the terms of the connection state machine.
+
+use lb_common::net::Addr;
+use lb_common::reason::Reason;
+use lb_common::tcp::{Flags, Segment, Seq};
+use network_types::eth::EthHdr;
+use network_types::ip::Ipv4Hdr;
+
+use crate::packet::{Packet, TcpHdr};
+
+/// Where the IPv4 header begins.
+pub const IP_OFFSET: usize = EthHdr::LEN;
+
+/// Where the TCP header begins behind an IPv4 header without options.
+pub const TCP_OFFSET: usize = IP_OFFSET + Ipv4Hdr::LEN;
+
+/// The three headers of a packet without IP options.
+pub struct Headers<'a> {
+    /// Ethernet.
+    pub eth: &'a mut EthHdr,
+    /// IPv4.
+    pub ip: &'a mut Ipv4Hdr,
+    /// TCP, without its options.
+    pub tcp: &'a mut TcpHdr,
+}
+
+/// Describes the segment of a packet for us, or tells why nobody should get it.
+#[inline(always)]
+pub fn segment(packet: &Packet, headers: &Headers) -> Result<Segment, Reason> {
+    let total = u16::from_be_bytes(headers.ip.tot_len) as usize;
+    let tcp_header = headers.tcp.header_len();
+    let header = Ipv4Hdr::LEN + tcp_header;
+    if tcp_header < TcpHdr::LEN || total < header || IP_OFFSET + total > packet.len() {
+        return Err(Reason::Malformed);
+    }
+    let flags = Flags(headers.tcp.flags);
+    if !flags.are_valid() {
+        return Err(Reason::BadFlags);
+    }
+    if headers.ip.ttl <= 1 {
+        return Err(Reason::TtlExpired);
+    }
+    Ok(Segment {
+        seq: Seq(u32::from_be_bytes(headers.tcp.seq)),
+        ack: Seq(u32::from_be_bytes(headers.tcp.ack_seq)),
+        payload: (total - header) as u32,
+        flags,
+    })
+}
+
+/// The sender's address.
+#[inline(always)]
+#[must_use]
+pub const fn source(ip: &Ipv4Hdr) -> Addr {
+    Addr::from_wire(u32::from_ne_bytes(ip.src_addr))
+}
+
+/// The receiver's address.
+#[inline(always)]
+#[must_use]
+pub const fn destination(ip: &Ipv4Hdr) -> Addr {
+    Addr::from_wire(u32::from_ne_bytes(ip.dst_addr))
+}

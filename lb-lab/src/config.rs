@@ -1,0 +1,131 @@
+//! Configurations of `xlb`, as its users write them.
+
+use serde::Serialize;
+
+use crate::host::INTERFACE;
+use crate::{Host, Lab};
+
+/// A whole configuration, with one backend of its own for each frontend.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// The interface that frames arrive at.
+    pub interface: String,
+    /// `auto`, `native` or `generic`.
+    pub mode: String,
+    /// What clients connect to.
+    pub frontend: Vec<Frontend>,
+    /// Who serves them.
+    pub backend: Vec<Backend>,
+}
+
+/// An address that clients connect to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Frontend {
+    /// Its name.
+    pub name: String,
+    /// Address and port.
+    pub bind: String,
+    /// The name of its backend.
+    pub backend: String,
+}
+
+/// A group of servers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Backend {
+    /// Its name.
+    pub name: String,
+    /// How its servers are checked.
+    pub check: Check,
+    /// Its servers.
+    pub server: Vec<Server>,
+}
+
+/// How servers are checked.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// `tcp`: a server is well when it accepts a connection.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Time between two checks.
+    pub interval: String,
+    /// How long a check may take.
+    pub timeout: String,
+    /// Failures in a row until a server is down.
+    pub fall: u8,
+    /// Successes in a row until it is up again.
+    pub rise: u8,
+}
+
+/// A server.
+#[derive(Debug, Clone, Serialize)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Address and port.
+    pub address: String,
+    /// Its share of the connections, in proportion to the others'.
+    pub weight: u16,
+}
+
+impl Config {
+    /// A configuration without any frontend.
+    #[must_use]
+    pub fn new(mode: &str) -> Self {
+        Self {
+            interface: INTERFACE.to_owned(),
+            mode: mode.to_owned(),
+            frontend: Vec::new(),
+            backend: Vec::new(),
+        }
+    }
+
+    /// Adds a frontend on a port of the balancer's, served by the same port of each server, all
+    /// with equal weights and checked often.
+    #[must_use]
+    pub fn serve(mut self, name: &str, port: u16, lab: &Lab) -> Self {
+        self.frontend.push(Frontend {
+            name: name.to_owned(),
+            bind: format!("{}:{port}", lab.balancer.address()),
+            backend: name.to_owned(),
+        });
+        self.backend.push(Backend {
+            name: name.to_owned(),
+            check: Check {
+                kind: "tcp".to_owned(),
+                interval: "500ms".to_owned(),
+                timeout: "400ms".to_owned(),
+                fall: 3,
+                rise: 2,
+            },
+            server: lab.servers.iter().map(|host| Server::new(host, port)).collect(),
+        });
+        self
+    }
+
+    /// Gives the servers of every backend these weights, in order.
+    #[must_use]
+    pub fn weights(mut self, weights: &[u16]) -> Self {
+        for backend in &mut self.backend {
+            for (server, weight) in backend.server.iter_mut().zip(weights) {
+                server.weight = *weight;
+            }
+        }
+        self
+    }
+
+    /// The configuration in TOML.
+    ///
+    /// # Panics
+    ///
+    /// Never: the types have nothing that TOML cannot express.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration fits into TOML")
+    }
+}
+
+impl Server {
+    fn new(host: &Host, port: u16) -> Self {
+        Self { name: host.name().to_owned(), address: format!("{}:{port}", host.address()), weight: 1 }
+    }
+}

@@ -1,0 +1,67 @@
+//! A small HTTP client, to see which server a connection reaches.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long a client waits for a connection or an answer before it gives up.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Opens a TCP connection that gives up rather than hang, from the network of the calling thread.
+pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Asks once, over a connection of its own.
+pub fn fetch(address: SocketAddr) -> io::Result<String> {
+    Session::open(address)?.ask()
+}
+
+/// A connection that many requests are made over.
+#[derive(Debug)]
+pub struct Session {
+    stream: BufReader<TcpStream>,
+}
+
+impl Session {
+    /// Opens a connection, from the network of the calling thread.
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { stream: BufReader::new(connect(address)?) })
+    }
+
+    /// The client's address and port.
+    pub fn client(&self) -> io::Result<SocketAddr> {
+        self.stream.get_ref().local_addr()
+    }
+
+    /// Requests `/` and returns the body of the answer, which is the server's name.
+    pub fn ask(&mut self) -> io::Result<String> {
+        self.stream.get_mut().write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")?;
+        let mut body = vec![0; self.content_length()?];
+        self.stream.read_exact(&mut body)?;
+        let body = String::from_utf8(body).map_err(io::Error::other)?;
+        Ok(body.trim_end().to_owned())
+    }
+
+    /// Reads the head of an answer and returns the length of its body.
+    fn content_length(&mut self) -> io::Result<usize> {
+        let mut length = None;
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let line = line.trim_end();
+            if line.is_empty() {
+                return length.ok_or_else(|| io::Error::other("an answer without a length"));
+            }
+            if let Some(value) = line.strip_prefix("Content-Length: ") {
+                length = Some(value.parse().map_err(io::Error::other)?);
+            }
+        }
+    }
+}

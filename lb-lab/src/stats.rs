@@ -1,0 +1,69 @@
+//! What `xlb stats --json` and `xlb connections --json` tell, as far as the lab looks at it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+/// The answer of `xlb stats --json`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Stats {
+    /// What clients connect to.
+    pub frontends: Vec<Frontend>,
+    /// Who serves them.
+    pub servers: Vec<Server>,
+    /// How many packets had each outcome.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+/// A frontend's counters.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Frontend {
+    /// Its name.
+    pub name: String,
+    /// Connections so far.
+    pub connections: u64,
+}
+
+/// A server's state and counters.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Server {
+    /// The backend that it belongs to.
+    pub backend: String,
+    /// Its name.
+    pub name: String,
+    /// `UP` or `DOWN`.
+    pub state: String,
+    /// Connections so far.
+    pub connections: u64,
+    /// Those of them that were established.
+    pub established: u64,
+    /// Connections now.
+    pub current: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes to clients.
+    pub bytes_out: u64,
+}
+
+/// A connection, from the answer of `xlb connections --json`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Connection {
+    /// Who opened it.
+    pub client: SocketAddr,
+    /// What it was opened to.
+    pub frontend: String,
+    /// Who serves it.
+    pub server: String,
+    /// The balancer's port towards the server.
+    pub nat_port: u16,
+    /// Its TCP state.
+    pub state: String,
+}
+
+impl Stats {
+    /// The servers of a backend.
+    pub fn servers_of(&self, backend: &str) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(move |server| server.backend == backend)
+    }
+}

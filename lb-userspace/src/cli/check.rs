@@ -1,0 +1,44 @@
+//! `xlb check`: validates a configuration without a look at the system.
+
+use std::fmt;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::config::{Config, Loaded};
+
+/// Validate a configuration without touching the system.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/xlb/xlb.toml")]
+    pub config: PathBuf,
+}
+
+/// Says what is in the configuration, or why it cannot be used.
+pub fn run(args: &Args) -> Result<()> {
+    let Loaded { config, warnings, .. } = Loaded::load(&args.config)?;
+    write!(stdout(), "{}: OK\n{}", args.config.display(), Summary(&config))?;
+    if !warnings.is_empty() {
+        writeln!(stdout(), "{warnings}")?;
+    }
+    Ok(())
+}
+
+/// A configuration in a few lines.
+struct Summary<'c>(&'c Config);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.0;
+        writeln!(f, "interface {}, mode {}, NAT ports {}", config.interface, config.mode, config.nat_ports)?;
+        for frontend in &config.frontends {
+            let backend = config.backend_of(frontend);
+            let servers: Vec<&str> = backend.servers.iter().map(|server| server.name.as_str()).collect();
+            let (name, bind) = (&frontend.name, frontend.bind);
+            writeln!(f, "frontend {name} {bind} -> backend {}: {}", backend.name, servers.join(", "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! `xlb stats`: the counters of a data plane, with or without an agent.
+
+use std::io::{IsTerminal, Write, stdout};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::dataplane::pins::Pins;
+use crate::observe::Observer;
+use crate::stats::{self, Style};
+
+/// Show frontends, servers, health, counters and memory.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print JSON, with exact numbers
+    #[arg(long)]
+    json: bool,
+
+    /// Show it again and again, every SECONDS
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    watch: Option<f64>,
+}
+
+/// Clears the screen and goes to its top.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// Prints once, or until interrupted.
+pub fn run(args: &Args, pins: &Pins) -> Result<()> {
+    let Some(seconds) = args.watch else { return show(args, pins) };
+    let pause = Duration::try_from_secs_f64(seconds)?;
+    loop {
+        if stdout().is_terminal() {
+            write!(stdout(), "{CLEAR}")?;
+        }
+        show(args, pins)?;
+        stdout().flush()?;
+        thread::sleep(pause);
+    }
+}
+
+fn show(args: &Args, pins: &Pins) -> Result<()> {
+    let snapshot = Observer::open(pins)?.snapshot()?;
+    let text = if args.json { stats::json(&snapshot) } else { stats::table(&snapshot, Style::of_stdout()) };
+    Ok(writeln!(stdout(), "{}", text.trim_end())?)
+}

@@ -1,0 +1,25 @@
+//! The monotonic clock, as numbers that can be stored and compared between processes.
+
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Now, since an arbitrary point that is the same for all processes until the next boot: the clock
+/// that the data plane stamps its connections with.
+#[must_use]
+pub fn monotonic() -> Duration {
+    // The clock exists on every Linux, so there is nothing to go wrong.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// A moment of this process in milliseconds of that clock.
+#[must_use]
+pub fn millis(at: Instant) -> u64 {
+    monotonic().saturating_sub(at.elapsed()).as_millis() as u64
+}
+
+/// How long ago that was.
+#[must_use]
+pub fn since_millis(millis: u64) -> Duration {
+    monotonic().saturating_sub(Duration::from_millis(millis))
+}

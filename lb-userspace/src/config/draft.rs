@@ -1,0 +1,215 @@
+//! The settings as the file gives them: each one valid by itself, and any of them possibly absent.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use lb_common::ring::MAX_WEIGHT;
+use lb_common::server::MAX_SERVERS;
+
+use super::address;
+use super::duration::duration;
+use super::keyword::{keyword, listed};
+use super::model::{Balance, CheckKind, LogFormat, Mode};
+use super::ports::PortRange;
+use super::problem::{Field, Located};
+use super::reader::Table;
+use super::value;
+
+/// The most checks in a row that `fall` and `rise` can ask for.
+const MAX_STREAK: u32 = 255;
+
+/// syslog's facilities.
+const FACILITIES: &[&str] = &[
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp", "ntp",
+    "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
+];
+
+/// syslog's levels, from the most to the least important.
+pub(super) const LEVELS: &[&str] = &["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+
+/// The whole file.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub interface: Field<String>,
+    pub mode: Field<Mode>,
+    pub nat_ports: Field<PortRange>,
+    pub nat_address: Field<Ipv4Addr>,
+    pub max_servers: Field<u32>,
+    pub max_connections: Field<u32>,
+    pub frontends: Vec<Located<Frontend>>,
+    pub backends: Vec<Located<Backend>>,
+    pub stats: Field<Stats>,
+    pub log: Field<Log>,
+}
+
+#[derive(Debug)]
+pub(super) struct Frontend {
+    pub name: Field<String>,
+    pub bind: Field<SocketAddrV4>,
+    pub backend: Field<String>,
+    pub max_connections: Field<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub name: Field<String>,
+    pub balance: Field<Balance>,
+    pub timeouts: Field<Timeouts>,
+    pub check: Field<Check>,
+    pub servers: Vec<Located<Server>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Timeouts {
+    pub connect: Field<Duration>,
+    pub idle: Field<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) struct Check {
+    pub kind: Field<CheckKind>,
+    pub interval: Field<Duration>,
+    pub timeout: Field<Duration>,
+    pub fall: Field<u32>,
+    pub rise: Field<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Server {
+    pub name: Field<String>,
+    pub address: Field<SocketAddrV4>,
+    pub weight: Field<u32>,
+    pub backup: Field<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct Stats {
+    pub bind: Field<SocketAddr>,
+    pub uri: Field<String>,
+    pub refresh: Field<Duration>,
+    pub realm: Field<String>,
+    pub auth: Field<String>,
+    pub hide_version: Field<bool>,
+    pub admin: Field<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct Log {
+    pub format: Field<LogFormat>,
+    pub targets: Vec<Located<LogTarget>>,
+}
+
+#[derive(Debug)]
+pub(super) struct LogTarget {
+    pub address: Field<String>,
+    pub facility: Field<String>,
+    pub level: Field<String>,
+}
+
+impl Draft {
+    pub fn read(table: &mut Table<'_, '_>) -> Self {
+        let draft = Self {
+            interface: table.required("interface", "eth0", value::interface),
+            mode: table.optional("mode", keyword),
+            nat_ports: table.optional("nat_ports", value::nat_ports),
+            nat_address: table.optional("nat_address", address::ipv4),
+            max_servers: table.optional("max_servers", value::whole(1..=MAX_SERVERS)),
+            max_connections: table.optional("max_connections", value::whole(1..=u32::MAX)),
+            frontends: table.tables("frontend", Frontend::read),
+            backends: table.tables("backend", Backend::read),
+            stats: table.table("stats", Stats::read),
+            log: table.table("log", Log::read),
+        };
+        if !table.has("frontend") {
+            table.missing("frontend", "add [[frontend]] with name, bind and backend");
+        }
+        draft
+    }
+}
+
+impl Frontend {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            name: table.required("name", "k8s-api-server", value::name),
+            bind: table.required("bind", "10.4.0.10:6443", address::endpoint),
+            backend: table.required("backend", "k8s-api-server", value::name),
+            max_connections: table.optional("max_connections", value::whole(1..=u32::MAX)),
+        }
+    }
+}
+
+impl Backend {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        let backend = Self {
+            name: table.required("name", "k8s-api-server", value::name),
+            balance: table.optional("balance", keyword),
+            timeouts: table.table("timeouts", Timeouts::read),
+            check: table.table("check", Check::read),
+            servers: table.tables("server", Server::read),
+        };
+        if !table.has("server") {
+            table.missing("server", "add [[backend.server]] with name and address");
+        }
+        backend
+    }
+}
+
+impl Timeouts {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self { connect: table.optional("connect", duration), idle: table.optional("idle", duration) }
+    }
+}
+
+impl Check {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            kind: table.optional("type", keyword),
+            interval: table.optional("interval", duration),
+            timeout: table.optional("timeout", duration),
+            fall: table.optional("fall", value::whole(1..=MAX_STREAK)),
+            rise: table.optional("rise", value::whole(1..=MAX_STREAK)),
+        }
+    }
+}
+
+impl Server {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            name: table.required("name", "bettley", value::name),
+            address: table.required("address", "10.4.0.11:6443", address::endpoint),
+            weight: table.optional("weight", value::whole(0..=MAX_WEIGHT)),
+            backup: table.optional("backup", value::flag),
+        }
+    }
+}
+
+impl Stats {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            bind: table.required("bind", "0.0.0.0:8404", address::listen),
+            uri: table.optional("uri", value::uri),
+            refresh: table.optional("refresh", duration),
+            realm: table.optional("realm", value::text),
+            auth: table.secret("auth", value::account),
+            hide_version: table.optional("hide_version", value::flag),
+            admin: table.optional("admin", value::flag),
+        }
+    }
+}
+
+impl Log {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self { format: table.optional("format", keyword), targets: table.tables("target", LogTarget::read) }
+    }
+}
+
+impl LogTarget {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            address: table.required("address", "/dev/log", value::text),
+            facility: table.optional("facility", listed(FACILITIES)),
+            level: table.optional("level", listed(LEVELS)),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What goes into `xlb.toml`, in `HAProxy`'s own words where xlb has the same.
+
+use super::log::Target;
+use super::server::Server;
+use super::stats::Page;
+
+/// The whole file.
+#[derive(Debug)]
+pub(super) struct Outline {
+    /// The name of the file that it comes from.
+    pub source: String,
+    pub interface: String,
+    pub max_connections: Option<String>,
+    pub frontends: Vec<Frontend>,
+    pub backends: Vec<Backend>,
+    pub stats: Option<Stats>,
+    pub tcplog: bool,
+    pub log_targets: Vec<Target>,
+}
+
+#[derive(Debug)]
+pub(super) struct Frontend {
+    pub name: String,
+    pub bind: String,
+    pub backend: Option<String>,
+    pub max_connections: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub name: String,
+    pub timeouts: Timeouts,
+    pub check: Option<Check>,
+    pub servers: Vec<Server>,
+}
+
+#[derive(Debug)]
+pub(super) struct Timeouts {
+    pub connect: Option<String>,
+    pub idle: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Check {
+    pub interval: String,
+    pub timeout: Option<String>,
+    pub fall: String,
+    pub rise: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Stats {
+    pub bind: String,
+    pub page: Page,
+}

@@ -1,0 +1,235 @@
+//! From sections to an outline of `xlb.toml`, with a note on everything that does not fit.
+
+use std::net::Ipv4Addr;
+
+use super::backend::backend;
+use super::log::{self, Target};
+use super::note::Note;
+use super::outline::{Frontend, Outline, Stats};
+use super::proxy::{Proxy, Said};
+use super::section::{Kind, Section};
+use super::stats::Page;
+use super::uncarried;
+use crate::config::pending;
+
+/// The interface of most hosts, for want of a better guess.
+const USUAL_INTERFACE: &str = "eth0";
+
+/// `HAProxy`'s own `stats uri`.
+const HAPROXY_STATS_URI: &str = "/haproxy?stats";
+
+/// What is gathered while the sections are gone through.
+#[derive(Default)]
+struct Translation {
+    max_connections: Option<String>,
+    targets: Vec<Target>,
+    defaults: Vec<Proxy>,
+    proxies: Vec<Proxy>,
+    notes: Vec<Note>,
+}
+
+/// Translates the sections of a file; for `interface_of` see [`super::import`].
+pub(super) fn translate(
+    source: &str,
+    sections: &[Section],
+    interface_of: impl Fn(Option<Ipv4Addr>) -> Option<String>,
+) -> (Outline, Vec<Note>) {
+    let mut translation = Translation::default();
+    for section in sections {
+        translation.section(section);
+    }
+    let outline = translation.outline(source, interface_of);
+    (outline, translation.notes)
+}
+
+impl Translation {
+    fn section(&mut self, section: &Section) {
+        match section.kind {
+            Kind::Global => self.global(section),
+            Kind::Defaults => {
+                let mut defaults = Proxy::read(section, &self.defaults_of(section));
+                self.notes.append(&mut defaults.notes);
+                self.defaults.push(defaults);
+            }
+            Kind::Frontend | Kind::Backend | Kind::Listen => {
+                self.proxies.push(Proxy::read(section, &self.defaults_of(section)));
+            }
+            Kind::Other => {
+                self.notes.push(section.head.note("the section is not carried: xlb has no counterpart"));
+            }
+        }
+    }
+
+    /// The section that a section names with `from`; else the last one, but each `defaults` section
+    /// begins anew.
+    fn defaults_of(&self, section: &Section) -> Proxy {
+        let words = &section.head.words;
+        let from = words.iter().position(|word| word == "from").and_then(|at| words.get(at + 1));
+        let found = match from {
+            Some(name) => self.defaults.iter().find(|defaults| defaults.name == *name),
+            None if section.kind == Kind::Defaults => None,
+            None => self.defaults.last(),
+        };
+        found.cloned().unwrap_or_else(Proxy::builtin)
+    }
+
+    fn global(&mut self, section: &Section) {
+        for setting in &section.settings {
+            match setting.words[0].as_str() {
+                "maxconn" => {
+                    self.max_connections = setting.words.get(1).cloned();
+                    self.notes.push(setting.note(&format!("carried, but {}", pending::MAX_CONNECTIONS)));
+                }
+                "log" => self.targets.extend(log::target(setting, &mut self.notes)),
+                _ => self.notes.push(setting.note(uncarried::reason(&setting.words))),
+            }
+        }
+    }
+
+    fn outline(
+        &mut self,
+        source: &str,
+        interface_of: impl Fn(Option<Ipv4Addr>) -> Option<String>,
+    ) -> Outline {
+        let proxies = std::mem::take(&mut self.proxies);
+        let stats = self.stats(&proxies);
+        let carried: Vec<&Proxy> = proxies.iter().filter(|proxy| proxy.is_tcp()).collect();
+        let clients: Vec<&Proxy> = carried.iter().copied().filter(|proxy| proxy.has_clients()).collect();
+        let frontends: Vec<Frontend> = clients.iter().flat_map(|proxy| self.frontends(proxy)).collect();
+        let servers = carried.iter().filter(|proxy| proxy.has_servers());
+        let backends =
+            servers.map(|proxy| backend(proxy, &users(proxy, &clients), &mut self.notes)).collect();
+        for proxy in carried {
+            if proxy.page.is_some() {
+                self.notes.push(proxy.note("HAProxy ignores stats settings in mode tcp"));
+            }
+            self.notes.extend(proxy.notes.iter().cloned());
+            self.targets.extend(proxy.targets.iter().cloned());
+        }
+        self.log(&clients);
+        self.firewall(&frontends);
+        Outline {
+            source: source.to_owned(),
+            interface: self.interface(&frontends, interface_of),
+            max_connections: self.max_connections.take(),
+            frontends,
+            backends,
+            stats,
+            tcplog: clients.iter().any(|proxy| proxy.tcplog.is_some()),
+            log_targets: std::mem::take(&mut self.targets),
+        }
+    }
+
+    /// The statistics page; what else does not forward TCP gets a note.
+    fn stats(&mut self, proxies: &[Proxy]) -> Option<Stats> {
+        let mut stats = None;
+        for proxy in proxies.iter().filter(|proxy| !proxy.is_tcp()) {
+            match proxy.page.as_ref().zip(proxy.binds.first()) {
+                Some((page, bind)) if stats.is_none() => stats = Some(self.page(proxy, page.clone(), bind)),
+                _ => self.notes.push(proxy.no_tcp()),
+            }
+        }
+        stats
+    }
+
+    fn page(&mut self, proxy: &Proxy, mut page: Page, bind: &Said<String>) -> Stats {
+        let carried = format!("its statistics page is carried as [stats], but {}", pending::STATS);
+        self.notes.push(proxy.note(&carried));
+        self.notes.extend(proxy.notes.iter().cloned());
+        if proxy.backend_name().is_some() {
+            self.notes.push(proxy.note("nothing but its statistics page is carried: xlb forwards TCP only"));
+        }
+        page.uri.get_or_insert_with(|| HAPROXY_STATS_URI.to_owned());
+        Stats { bind: any_address(&bind.value), page }
+    }
+
+    /// A frontend for each address of a proxy.
+    fn frontends(&mut self, proxy: &Proxy) -> Vec<Frontend> {
+        if let Some(maxconn) = &proxy.maxconn {
+            let text = format!("maxconn {}: carried, but {}", maxconn.value, pending::MAX_CONNECTIONS);
+            self.notes.push(Note::at(maxconn.line, text));
+        }
+        if proxy.binds.is_empty() {
+            self.notes.push(proxy.note("not carried: it has no address that xlb can use"));
+        }
+        let binds = proxy.binds.iter().enumerate();
+        binds.map(|(i, bind)| self.frontend(proxy, i, bind)).collect()
+    }
+
+    fn frontend(&mut self, proxy: &Proxy, index: usize, bind: &Said<String>) -> Frontend {
+        let name = match index {
+            0 => proxy.name.clone(),
+            _ => format!("{}-{}", proxy.name, index + 1),
+        };
+        if index > 0 {
+            let text = format!("bind {}: carried as a frontend of its own, {name}", bind.value);
+            self.notes.push(Note::at(bind.line, text));
+        }
+        if is_wildcard(&bind.value) {
+            let text = format!("bind {}: xlb needs one address here; write it into the result", bind.value);
+            self.notes.push(Note::at(bind.line, text));
+        }
+        Frontend {
+            name,
+            bind: bind.value.clone(),
+            backend: proxy.backend_name(),
+            max_connections: proxy.maxconn.as_ref().map(|maxconn| maxconn.value.clone()),
+        }
+    }
+
+    fn log(&mut self, clients: &[&Proxy]) {
+        self.notes.extend(log::duplicates(&self.targets));
+        if let Some(target) = self.targets.first() {
+            self.notes.push(Note::at(target.line, format!("log: carried as [log], but {}", pending::LOG)));
+        } else if let Some(line) = clients.iter().find_map(|proxy| proxy.tcplog) {
+            self.notes.push(Note::at(line, format!("option tcplog: carried as [log], but {}", pending::LOG)));
+        }
+    }
+
+    fn interface(
+        &mut self,
+        frontends: &[Frontend],
+        interface_of: impl Fn(Option<Ipv4Addr>) -> Option<String>,
+    ) -> String {
+        let host = frontends
+            .first()
+            .and_then(|frontend| frontend.bind.rsplit_once(':'))
+            .map_or("", |(host, _)| host);
+        interface_of(host.parse().ok()).unwrap_or_else(|| {
+            self.notes.push(Note::general(format!(
+                "HAProxy names no interface, and none of this host has the address \"{host}\"; \
+                 interface = \"{USUAL_INTERFACE}\" is a guess, --interface sets another"
+            )));
+            USUAL_INTERFACE.to_owned()
+        })
+    }
+
+    fn firewall(&mut self, frontends: &[Frontend]) {
+        let binds: Vec<&str> = frontends.iter().map(|frontend| frontend.bind.as_str()).collect();
+        if !binds.is_empty() {
+            self.notes.push(Note::general(format!(
+                "xlb takes packets for {} before this host's firewall sees them: INPUT rules (nftables, iptables, \
+                 ufw) no longer apply to them; until xlb has its own `allow` list, filter on the router or the servers",
+                binds.join(", ")
+            )));
+        }
+    }
+}
+
+/// The proxies whose clients a backend serves.
+fn users<'p>(backend: &Proxy, clients: &[&'p Proxy]) -> Vec<&'p Proxy> {
+    let uses = |client: &&Proxy| client.backend_name().as_deref() == Some(&backend.name);
+    clients.iter().copied().filter(uses).collect()
+}
+
+fn is_wildcard(bind: &str) -> bool {
+    bind.starts_with(['*', ':']) || bind.starts_with("0.0.0.0:")
+}
+
+/// The address of a page, which an ordinary socket serves.
+fn any_address(bind: &str) -> String {
+    match bind.trim_start_matches('*') {
+        port if port.starts_with(':') => format!("0.0.0.0{port}"),
+        address => address.to_owned(),
+    }
+}

@@ -1,0 +1,34 @@
+//! Why a setting has no place in `xlb.toml`.
+
+/// The reason, for a line whose first words are these.
+pub(super) fn reason(words: &[String]) -> &'static str {
+    let second = words.get(1).map_or("", String::as_str);
+    match words.first().map_or("", String::as_str) {
+        "user" | "group" | "uid" | "gid" | "chroot" => {
+            "not carried: xlb loads programs into the kernel and keeps the rights that it is started with"
+        }
+        "daemon" | "pidfile" | "master-worker" | "nbproc" | "nbthread" | "cpu-map" | "cpu-policy" => {
+            "not carried: the kernel does the work of HAProxy's processes, and the agent is one service"
+        }
+        "stats" => {
+            "not carried: this version has no control socket; `xlb stats` and `xlb connections` need none"
+        }
+        "option" if second.ends_with("-check") || second.ends_with("chk") => {
+            "carried as a TCP check, which opens a connection and closes it"
+        }
+        "errorfile" | "errorloc" | "compression" | "cookie" | "capture" | "redirect" | "http-request"
+        | "http-response" | "http-check" => HTTP,
+        "option" if second.starts_with("http") || second == "forwardfor" => HTTP,
+        "timeout" if second.starts_with("http") => HTTP,
+        "acl" | "use_backend" | "use-server" | "tcp-request" | "tcp-response" => {
+            "not carried: xlb does not look into connections"
+        }
+        "tcp-check" => "not carried: the check opens a connection and closes it",
+        tls if tls.starts_with("ssl-") || tls.starts_with("ca-") || tls.starts_with("crt-") => {
+            "not carried: xlb passes TLS through as it is"
+        }
+        _ => "not carried: xlb has no counterpart",
+    }
+}
+
+const HTTP: &str = "not carried: xlb forwards TCP and does not speak HTTP";

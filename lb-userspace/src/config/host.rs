@@ -1,0 +1,120 @@
+//! What a configuration takes for granted about its host.
+//!
+//! Pure: [`HostFacts`] come from [`HostFacts::read`] or from a test.
+
+use std::fmt::Display;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use super::draft::Draft;
+use super::ports::PortRange;
+use super::problem::{Located, Place, Problem};
+use super::validate;
+
+/// Ports that can be proposed as NAT ports: those above most services that a host runs.
+const PROPOSED: (u16, u16) = (PortRange::DEFAULT_NAT.first(), u16::MAX);
+
+/// What the configuration depends on and only its host knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFacts {
+    /// The IPv4 addresses of the configured interface.
+    pub interface_addresses: Vec<Ipv4Addr>,
+    /// `net.ipv4.ip_local_port_range`: where the kernel takes the ports of outbound connections from.
+    pub local_ports: PortRange,
+    /// `net.ipv4.ip_local_reserved_ports`: which of these it leaves alone.
+    pub reserved_ports: Vec<PortRange>,
+}
+
+/// The settings that the host must agree with.
+#[derive(Debug)]
+pub(super) struct Claims {
+    interface: String,
+    binds: Vec<Located<SocketAddrV4>>,
+    servers: Vec<Located<SocketAddrV4>>,
+    nat_address: Option<Located<Ipv4Addr>>,
+    nat_ports: Located<PortRange>,
+}
+
+impl Claims {
+    /// The claims of a draft that has become the configuration of `interface`.
+    pub fn new(draft: Draft, interface: &str) -> Self {
+        let default_ports = || Located {
+            value: PortRange::DEFAULT_NAT,
+            place: Place::default_of("nat_ports", PortRange::DEFAULT_NAT),
+        };
+        Self {
+            interface: interface.to_owned(),
+            binds: validate::frontend_binds(&draft).cloned().collect(),
+            servers: validate::servers(&draft).filter_map(|server| server.value.address.clone()).collect(),
+            nat_address: draft.nat_address,
+            nat_ports: draft.nat_ports.unwrap_or_else(default_ports),
+        }
+    }
+
+    /// Everything that the host does not agree with.
+    pub fn problems(&self, facts: &HostFacts) -> Vec<Problem> {
+        let mut problems: Vec<Problem> =
+            self.binds.iter().filter_map(|bind| self.foreign(&bind.place, *bind.value.ip(), facts)).collect();
+        problems.extend(
+            self.nat_address.as_ref().and_then(|address| self.foreign(&address.place, address.value, facts)),
+        );
+        let local = |server: &&Located<SocketAddrV4>| facts.interface_addresses.contains(server.value.ip());
+        problems
+            .extend(self.servers.iter().filter(local).map(|server| validate::on_this_host(&server.place)));
+        problems.extend(self.taken_ports(facts));
+        problems
+    }
+
+    /// An address of ours that the interface does not have.
+    fn foreign(&self, place: &Place, address: Ipv4Addr, facts: &HostFacts) -> Option<Problem> {
+        let Self { interface, .. } = self;
+        let there = &facts.interface_addresses;
+        if there.contains(&address) {
+            return None;
+        }
+        let finding = match there.as_slice() {
+            [] => format!("interface {interface} has no IPv4 address"),
+            _ => format!("interface {interface} does not have this address, only {}", list(there)),
+        };
+        let remedy = format!(
+            "use an address that it has, or name the interface that has {address} (`ip -4 address` shows them)"
+        );
+        Some(place.problem(finding, remedy))
+    }
+
+    /// NAT ports that the kernel may give to the host's own connections.
+    fn taken_ports(&self, facts: &HostFacts) -> Option<Problem> {
+        let overlap = self.nat_ports.value.intersection(facts.local_ports)?;
+        let is_reserved = |port| facts.reserved_ports.iter().any(|reserved| reserved.contains(port));
+        if (overlap.first()..=overlap.last()).all(is_reserved) {
+            return None;
+        }
+        let finding = format!(
+            "the kernel may give the ports {overlap} to the host's own connections (ip_local_port_range is {})",
+            facts.local_ports
+        );
+        let reserved = list(facts.reserved_ports.iter().chain([&overlap]));
+        let command = format!("`sysctl -w net.ipv4.ip_local_reserved_ports={reserved}`");
+        let remedy = match self.free_ports(facts) {
+            Some(free) => format!("set nat_ports = \"{free}\", or reserve them: {command}"),
+            None => format!("reserve them: {command}"),
+        };
+        Some(self.nat_ports.place.problem(finding, remedy))
+    }
+
+    /// The largest range of ports that neither the kernel nor a frontend uses.
+    fn free_ports(&self, facts: &HostFacts) -> Option<PortRange> {
+        let frontends =
+            self.binds.iter().filter_map(|bind| PortRange::new(bind.value.port(), bind.value.port()));
+        let mut free: Vec<PortRange> = PortRange::new(PROPOSED.0, PROPOSED.1).into_iter().collect();
+        for used in frontends.chain([facts.local_ports]) {
+            free = free.into_iter().flat_map(|range| range.without(used)).collect();
+        }
+        // Of equally large ones the lowest.
+        free.into_iter().rev().max_by_key(|range| range.count())
+    }
+}
+
+fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(",")
+}

@@ -1,0 +1,100 @@
+//! Values that are one of a few words.
+
+use toml::de::DeValue;
+
+use super::model::{Balance, CheckKind, LogFormat, Mode};
+use super::suggest;
+use super::value::{Parsed, refuse, string};
+
+/// A type whose values are written as words.
+pub(super) trait Keyword: Copy + 'static {
+    /// All values.
+    const KNOWN: &'static [Self];
+    /// Words that are planned for a later version.
+    const LATER: &'static [&'static str] = &[];
+
+    /// The word for a value.
+    fn word(self) -> &'static str;
+}
+
+impl Keyword for Mode {
+    const KNOWN: &'static [Self] = &[Self::Auto, Self::Native, Self::Generic];
+    const LATER: &'static [&'static str] = &["tc"];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+impl Keyword for Balance {
+    const KNOWN: &'static [Self] = &[Self::RoundRobin];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "roundrobin",
+        }
+    }
+}
+
+impl Keyword for CheckKind {
+    const KNOWN: &'static [Self] = &[Self::Tcp];
+    const LATER: &'static [&'static str] = &["https"];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+impl Keyword for LogFormat {
+    const KNOWN: &'static [Self] = &[Self::Tcplog];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Tcplog => "tcplog",
+        }
+    }
+}
+
+/// One of the words of a type.
+pub(super) fn keyword<T: Keyword>(value: &DeValue<'_>) -> Parsed<T> {
+    let words: Vec<&str> = T::KNOWN.iter().map(|known| known.word()).collect();
+    let found = string(value, &alternatives(&words))?;
+    if T::LATER.contains(&found) {
+        let remedy = format!("until then use {}", alternatives(&words));
+        return refuse("comes with a later version of xlb", remedy);
+    }
+    match T::KNOWN.iter().find(|known| known.word() == found) {
+        Some(known) => Ok(*known),
+        None => unknown(found, &words),
+    }
+}
+
+/// One of the words of a list.
+pub(super) fn listed(words: &'static [&'static str]) -> impl Fn(&DeValue<'_>) -> Parsed<String> {
+    move |value| match string(value, &alternatives(words))? {
+        word if words.contains(&word) => Ok(word.to_owned()),
+        other => unknown(other, words),
+    }
+}
+
+fn unknown<T>(word: &str, known: &[&str]) -> Parsed<T> {
+    refuse(
+        "not a word that is known here",
+        suggest::remedy(word, known, format!("use {}", alternatives(known))),
+    )
+}
+
+/// Quoted words with "or" before the last.
+fn alternatives(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}

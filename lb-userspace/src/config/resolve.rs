@@ -1,0 +1,124 @@
+//! From a draft to the configuration, with the defaults filled in.
+
+use super::draft::{self, Draft};
+use super::model::{Backend, Check, Config, Frontend, Log, LogTarget, Server, Stats, Timeouts};
+use super::problem::{Field, Located};
+use super::validate;
+
+/// What a field holds.
+trait Given<T> {
+    fn given(&self) -> Option<T>;
+}
+
+impl<T: Clone> Given<T> for Field<T> {
+    fn given(&self) -> Option<T> {
+        self.as_ref().map(|field| field.value.clone())
+    }
+}
+
+/// The configuration; none if the draft lacks something that it must have, which whoever read the
+/// draft has reported as a problem.
+pub(super) fn config(draft: &Draft) -> Option<Config> {
+    let frontends = all(&draft.frontends, |each| frontend(each, draft))?;
+    let nat_address = match &draft.nat_address {
+        Some(address) => address.value,
+        None => *frontends.first()?.bind.ip(),
+    };
+    Some(Config {
+        interface: draft.interface.given()?,
+        mode: draft.mode.given().unwrap_or_default(),
+        nat_ports: validate::nat_range(draft),
+        nat_address,
+        max_servers: draft.max_servers.given().unwrap_or(Config::DEFAULT_MAX_SERVERS),
+        max_connections: draft.max_connections.given(),
+        frontends,
+        backends: all(&draft.backends, backend)?,
+        stats: match &draft.stats {
+            Some(found) => Some(stats(&found.value)?),
+            None => None,
+        },
+        log: match &draft.log {
+            Some(found) => Some(log(&found.value)?),
+            None => None,
+        },
+    })
+}
+
+fn frontend(draft: &draft::Frontend, file: &Draft) -> Option<Frontend> {
+    let wanted = draft.backend.given()?;
+    let is_wanted = |name: &Field<String>| name.as_ref().is_some_and(|name| name.value == wanted);
+    Some(Frontend {
+        name: draft.name.given()?,
+        bind: draft.bind.given()?,
+        backend: file.backends.iter().position(|backend| is_wanted(&backend.value.name))?,
+        max_connections: draft.max_connections.given(),
+    })
+}
+
+fn backend(draft: &draft::Backend) -> Option<Backend> {
+    Some(Backend {
+        name: draft.name.given()?,
+        balance: draft.balance.given().unwrap_or_default(),
+        timeouts: draft.timeouts.as_ref().map_or_else(Timeouts::default, |field| timeouts(&field.value)),
+        check: draft.check.as_ref().map(|field| check(&field.value)),
+        servers: all(&draft.servers, server)?,
+    })
+}
+
+fn timeouts(draft: &draft::Timeouts) -> Timeouts {
+    let default = Timeouts::default();
+    Timeouts {
+        connect: draft.connect.given().unwrap_or(default.connect),
+        idle: draft.idle.given().unwrap_or(default.idle),
+    }
+}
+
+fn check(draft: &draft::Check) -> Check {
+    let default = Check::default();
+    let interval = draft.interval.given().unwrap_or(default.interval);
+    Check {
+        kind: draft.kind.given().unwrap_or(default.kind),
+        interval,
+        timeout: draft.timeout.given().unwrap_or(interval),
+        fall: draft.fall.given().unwrap_or(default.fall),
+        rise: draft.rise.given().unwrap_or(default.rise),
+    }
+}
+
+fn server(draft: &draft::Server) -> Option<Server> {
+    Some(Server {
+        name: draft.name.given()?,
+        address: draft.address.given()?,
+        weight: draft.weight.given().unwrap_or(Server::DEFAULT_WEIGHT),
+        backup: draft.backup.given().unwrap_or_default(),
+    })
+}
+
+fn stats(draft: &draft::Stats) -> Option<Stats> {
+    Some(Stats {
+        bind: draft.bind.given()?,
+        uri: draft.uri.given().unwrap_or_else(|| Stats::DEFAULT_URI.to_owned()),
+        refresh: draft.refresh.given(),
+        realm: draft.realm.given(),
+        auth: draft.auth.given(),
+        hide_version: draft.hide_version.given().unwrap_or_default(),
+        admin: draft.admin.given().unwrap_or_default(),
+    })
+}
+
+fn log(draft: &draft::Log) -> Option<Log> {
+    Some(Log { format: draft.format.given(), targets: all(&draft.targets, log_target)? })
+}
+
+fn log_target(draft: &draft::LogTarget) -> Option<LogTarget> {
+    Some(LogTarget {
+        address: draft.address.given()?,
+        facility: draft.facility.given(),
+        level: draft.level.given(),
+    })
+}
+
+/// Resolves every table of a list.
+fn all<D, T>(drafts: &[Located<D>], resolve: impl Fn(&D) -> Option<T>) -> Option<Vec<T>> {
+    drafts.iter().map(|draft| resolve(&draft.value)).collect()
+}

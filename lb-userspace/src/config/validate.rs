@@ -1,0 +1,215 @@
+//! What settings must be together.
+
+use std::net::SocketAddrV4;
+
+use lb_common::frontend::MAX_FRONTENDS;
+use lb_common::server::MAX_SERVERS;
+
+use super::draft::{Backend, Check, Draft, Frontend, Server};
+use super::model;
+use super::ports::PortRange;
+use super::problem::{Located, Place, Problem};
+use super::suggest;
+
+/// Everything that is wrong with a draft as a whole.
+pub(super) fn problems(draft: &Draft) -> Vec<Problem> {
+    let mut problems = names(draft);
+    problems.extend(binds(draft));
+    problems.extend(backends_exist(draft));
+    problems.extend(server_addresses(draft));
+    problems.extend(counts(draft));
+    problems.extend(nat_ports(draft));
+    problems.extend(draft.backends.iter().filter_map(|backend| check_timeout(backend.value.check.as_ref()?)));
+    problems
+}
+
+/// What works, but is probably not meant.
+pub(super) fn warnings(draft: &Draft) -> Vec<Problem> {
+    let unused = draft.backends.iter().filter(|backend| !is_used(&backend.value, draft)).map(|backend| {
+        backend.place.problem("no frontend uses it", "name it as a frontend's backend, or remove it")
+    });
+    let weightless = draft.backends.iter().filter(|backend| is_weightless(&backend.value)).map(|backend| {
+        backend.place.problem(
+            "all its servers have weight 0, so none gets a connection",
+            "give one a weight of 1 or more",
+        )
+    });
+    unused.chain(weightless).collect()
+}
+
+/// All servers of the file.
+pub(super) fn servers(draft: &Draft) -> impl Iterator<Item = &Located<Server>> {
+    draft.backends.iter().flat_map(|backend| &backend.value.servers)
+}
+
+/// All frontends' addresses.
+pub(super) fn frontend_binds(draft: &Draft) -> impl Iterator<Item = &Located<SocketAddrV4>> {
+    draft.frontends.iter().filter_map(|frontend| frontend.value.bind.as_ref())
+}
+
+/// Each frontend, each backend, and each server of a backend has a name of its own.
+fn names(draft: &Draft) -> Vec<Problem> {
+    let taken = |again: &Located<String>, first: &Located<String>| {
+        again.place.problem(format!("already used in line {}", first.place.line), "choose a name of its own")
+    };
+    let frontends = draft.frontends.iter().filter_map(|frontend| frontend.value.name.as_ref());
+    let backends = draft.backends.iter().filter_map(|backend| backend.value.name.as_ref());
+    let mut problems = repeated(frontends, taken);
+    problems.extend(repeated(backends, taken));
+    for backend in &draft.backends {
+        let servers = backend.value.servers.iter().filter_map(|server| server.value.name.as_ref());
+        problems.extend(repeated(servers, taken));
+    }
+    problems
+}
+
+fn binds(draft: &Draft) -> Vec<Problem> {
+    repeated(frontend_binds(draft), |again, first| {
+        again.place.problem(
+            format!("{} in line {} listens there already", first.place.key, first.place.line),
+            "choose another address or port",
+        )
+    })
+}
+
+/// A problem for each value that stood earlier in the sequence.
+fn repeated<'d, T: PartialEq + 'd>(
+    values: impl Iterator<Item = &'d Located<T>>,
+    problem: impl Fn(&Located<T>, &Located<T>) -> Problem,
+) -> Vec<Problem> {
+    let mut seen: Vec<&Located<T>> = Vec::new();
+    let mut problems = Vec::new();
+    for value in values {
+        match seen.iter().find(|first| first.value == value.value) {
+            Some(first) => problems.push(problem(value, first)),
+            None => seen.push(value),
+        }
+    }
+    problems
+}
+
+fn backends_exist(draft: &Draft) -> Vec<Problem> {
+    let names: Vec<&str> = draft
+        .backends
+        .iter()
+        .filter_map(|backend| Some(backend.value.name.as_ref()?.value.as_str()))
+        .collect();
+    let wanted = draft.frontends.iter().filter_map(|frontend| frontend.value.backend.as_ref());
+    let unknown = wanted.filter(|wanted| !names.contains(&wanted.value.as_str()));
+    let remedy = |wanted: &str| {
+        if names.is_empty() {
+            "add [[backend]] with this name".to_owned()
+        } else {
+            suggest::remedy(wanted, &names, format!("add one, or use one of these: {}", names.join(", ")))
+        }
+    };
+    unknown.map(|wanted| wanted.place.problem("there is no such backend", remedy(&wanted.value))).collect()
+}
+
+fn server_addresses(draft: &Draft) -> Vec<Problem> {
+    let addresses = || servers(draft).filter_map(|server| server.value.address.as_ref());
+    let mut problems = repeated(addresses(), |again, first| {
+        again.place.problem(
+            format!(
+                "{} in line {} is the same, and a server's NAT ports belong to its address",
+                first.place.key, first.place.line
+            ),
+            "remove one of the two (several frontends can use one backend)",
+        )
+    });
+    problems.extend(addresses().filter_map(|address| own_address(address, draft)));
+    problems
+}
+
+/// A server on one of the balancer's own addresses.
+fn own_address(server: &Located<SocketAddrV4>, draft: &Draft) -> Option<Problem> {
+    if let Some(bind) = frontend_binds(draft).find(|bind| bind.value == server.value) {
+        let finding = format!("is the frontend's own address of line {}", bind.place.line);
+        return Some(server.place.problem(finding, "use the address that the server itself listens on"));
+    }
+    let mut own = frontend_binds(draft).map(|bind| *bind.value.ip());
+    let nat = draft.nat_address.as_ref().map(|address| address.value);
+    (own.any(|ip| ip == *server.value.ip()) || nat == Some(*server.value.ip()))
+        .then(|| on_this_host(&server.place))
+}
+
+/// The problem of a server that runs where the balancer runs.
+pub(super) fn on_this_host(server: &Place) -> Problem {
+    server.problem(
+        "is on the balancer's own host, and packets that never leave it cannot be forwarded",
+        "use a server on another host",
+    )
+}
+
+fn counts(draft: &Draft) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(frontend) = draft.frontends.get(MAX_FRONTENDS as usize) {
+        let count = draft.frontends.len();
+        let finding = format!("one of {count} frontends, of which there can be {MAX_FRONTENDS}");
+        problems.push(frontend.place.problem(finding, "remove frontends"));
+    }
+    problems.extend(too_many_servers(draft));
+    problems
+}
+
+fn too_many_servers(draft: &Draft) -> Option<Problem> {
+    let count = servers(draft).count();
+    let room = draft.max_servers.as_ref().map_or(model::Config::DEFAULT_MAX_SERVERS, |field| field.value);
+    if count <= room as usize {
+        return None;
+    }
+    let remedy = if count <= MAX_SERVERS as usize {
+        format!("set max_servers = {count}")
+    } else {
+        format!("remove servers: {MAX_SERVERS} is the most")
+    };
+    let place = match &draft.max_servers {
+        Some(field) => field.place.clone(),
+        None => Place::default_of("max_servers", room),
+    };
+    Some(place.problem(format!("too few for the {count} servers of this file"), remedy))
+}
+
+/// A port is a frontend's or a NAT port, never both: the packet path decides by it alone.
+fn nat_ports(draft: &Draft) -> Vec<Problem> {
+    let range = nat_range(draft);
+    let inside = frontend_binds(draft).filter(|bind| range.contains(bind.value.port()));
+    inside
+        .map(|bind| {
+            bind.place.problem(
+                format!("its port is one of the NAT ports {range}"),
+                "use a port outside, or set nat_ports to another range",
+            )
+        })
+        .collect()
+}
+
+/// The NAT range in force.
+pub(super) fn nat_range(draft: &Draft) -> PortRange {
+    draft.nat_ports.as_ref().map_or(PortRange::DEFAULT_NAT, |field| field.value)
+}
+
+fn check_timeout(check: &Located<Check>) -> Option<Problem> {
+    let timeout = check.value.timeout.as_ref()?;
+    let interval = check.value.interval.as_ref();
+    let interval = interval.map_or_else(|| model::Check::default().interval, |field| field.value);
+    (timeout.value > interval).then(|| {
+        let finding = format!("longer than the interval of {}", humantime::format_duration(interval));
+        timeout.place.problem(finding, "shorten it, or lengthen the interval")
+    })
+}
+
+fn is_used(backend: &Backend, draft: &Draft) -> bool {
+    let uses = |frontend: &Located<Frontend>| match (&frontend.value.backend, &backend.name) {
+        (Some(wanted), Some(name)) => wanted.value == name.value,
+        _ => false,
+    };
+    draft.frontends.iter().any(uses)
+}
+
+fn is_weightless(backend: &Backend) -> bool {
+    let weight_of = |server: &Located<Server>| {
+        server.value.weight.as_ref().map_or(model::Server::DEFAULT_WEIGHT, |weight| weight.value)
+    };
+    backend.servers.iter().all(|server| weight_of(server) == 0)
+}

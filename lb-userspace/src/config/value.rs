@@ -1,0 +1,135 @@
+//! Single values: what each may be, and what to do when it is not.
+
+use std::ops::RangeInclusive;
+
+use toml::de::DeValue;
+
+use super::ports::PortRange;
+
+/// Why a value cannot be taken.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub finding: String,
+    pub remedy: String,
+}
+
+/// A value, or why it cannot be taken.
+pub(super) type Parsed<T> = Result<T, Refusal>;
+
+/// The longest name, in bytes; it fits a fixed field of 64 with a final zero.
+const MAX_NAME: usize = 63;
+
+/// The longest name of an interface, in bytes: the kernel's `IFNAMSIZ` less the final zero.
+const MAX_INTERFACE: usize = 15;
+
+/// Ports below are the host's services and root's own.
+const FIRST_NAT_PORT: u16 = 1024;
+
+/// Refuses a value.
+pub(super) fn refuse<T>(finding: impl Into<String>, remedy: impl Into<String>) -> Parsed<T> {
+    Err(Refusal { finding: finding.into(), remedy: remedy.into() })
+}
+
+/// A string; `what` says of what.
+pub(super) fn string<'v>(value: &'v DeValue<'_>, what: &str) -> Parsed<&'v str> {
+    match value.as_str() {
+        Some(text) => Ok(text),
+        None => refuse(format!("expected {what}"), "write it in double quotes"),
+    }
+}
+
+/// Any text that is not empty.
+pub(super) fn text(value: &DeValue<'_>) -> Parsed<String> {
+    match string(value, "a text")? {
+        "" => refuse("expected a text that is not empty", "write a text, or remove the line"),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: &DeValue<'_>) -> Parsed<bool> {
+    match value.as_bool() {
+        Some(flag) => Ok(flag),
+        None => refuse("expected true or false", "write one of the two, without quotes"),
+    }
+}
+
+/// A whole number in a range.
+pub(super) fn whole(range: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Parsed<u32> {
+    move |value| {
+        let expected = format!("expected a whole number from {} to {}", range.start(), range.end());
+        let Some(integer) = value.as_integer() else {
+            return refuse(expected, "write digits only, without quotes");
+        };
+        let negative = integer.as_str().starts_with('-');
+        match u32::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            Ok(number) if number < *range.start() => refuse(expected, "use a larger number"),
+            Err(_) if negative => refuse(expected, "use a larger number"),
+            _ => refuse(expected, "use a smaller number"),
+        }
+    }
+}
+
+/// The name of a frontend, backend or server, by `HAProxy`'s rules.
+pub(super) fn name(value: &DeValue<'_>) -> Parsed<String> {
+    let name = string(value, "a name")?;
+    if name.is_empty() || name.len() > MAX_NAME {
+        return refuse(format!("expected a name of 1 to {MAX_NAME} bytes"), "choose another name");
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)) {
+        return refuse(
+            "expected a name of letters, digits, \"-\", \"_\", \".\" and \":\"",
+            "replace the other characters",
+        );
+    }
+    Ok(name.to_owned())
+}
+
+/// The name of a network interface, by the kernel's rules.
+pub(super) fn interface(value: &DeValue<'_>) -> Parsed<String> {
+    let name = string(value, "the name of a network interface")?;
+    let fits = (1..=MAX_INTERFACE).contains(&name.len());
+    if !fits || name.contains(['/', ':']) || name.contains(char::is_whitespace) || [".", ".."].contains(&name)
+    {
+        return refuse(
+            format!(
+                "expected the name of a network interface, 1 to {MAX_INTERFACE} bytes without \"/\", \":\" or spaces"
+            ),
+            "`ip link` lists the interfaces",
+        );
+    }
+    Ok(name.to_owned())
+}
+
+/// The range of NAT ports.
+pub(super) fn nat_ports(value: &DeValue<'_>) -> Parsed<PortRange> {
+    let expected = "expected a range of ports such as \"10240-32767\"";
+    let text = string(value, "a range of ports")?;
+    let Ok(range) = text.parse::<PortRange>() else {
+        return refuse(expected, "write the lowest port, \"-\" and the highest, up to 65535");
+    };
+    if range.first() < FIRST_NAT_PORT {
+        return refuse(
+            format!("reaches below port {FIRST_NAT_PORT}, where the host's own services are"),
+            format!("begin at {FIRST_NAT_PORT} or above"),
+        );
+    }
+    Ok(range)
+}
+
+/// `user:password`.
+pub(super) fn account(value: &DeValue<'_>) -> Parsed<String> {
+    match string(value, "\"user:password\"")?.split_once(':') {
+        Some((user, password)) if !user.is_empty() => Ok(format!("{user}:{password}")),
+        _ => refuse("expected \"user:password\"", "write the user's name, \":\" and the password"),
+    }
+}
+
+/// The path of a page.
+pub(super) fn uri(value: &DeValue<'_>) -> Parsed<String> {
+    match string(value, "a path such as \"/stats\"")? {
+        path if path.starts_with('/') => Ok(path.to_owned()),
+        _ => refuse("expected a path such as \"/stats\"", "begin it with \"/\""),
+    }
+}

@@ -1,0 +1,88 @@
+//! All the maps of a data plane, typed.
+
+use aya::maps::Map;
+use lb_common::counters::{PathCounters, path};
+use lb_common::reason::Reason;
+use lb_common::ring::Ring;
+use lb_common::server::Cursor;
+
+use super::Error;
+use super::setup::SetupMemory;
+use super::slots::Slots;
+use super::table::{self, PerCpuTable, Table};
+
+/// The names of all maps, as in the object and under the pins.
+pub const NAMES: &[&str] = &[
+    "SETUP",
+    "RINGS",
+    "RING_CURSORS",
+    "SLOT_CURSORS",
+    "SLOTS",
+    "INDEX",
+    "PATHS",
+    "REASONS",
+];
+
+/// The maps of a data plane.
+pub struct Maps {
+    /// Everything that the program is told, as plain memory.
+    pub setup: SetupMemory,
+    /// Two for each frontend; see [`lb_common::ring::ring_index`].
+    pub rings: Table<Ring>,
+    /// By frontend number.
+    pub ring_cursors: Table<Cursor>,
+    /// By server number.
+    pub slot_cursors: Table<Cursor>,
+    /// The connections.
+    pub slots: Slots,
+    paths: PerCpuTable<PathCounters>,
+    reasons: PerCpuTable<u64>,
+    memory: Vec<(&'static str, u64)>,
+}
+
+impl Maps {
+    /// Gathers the maps from wherever `get` finds them by name: from the pins, or from an object
+    /// whose programs have been loaded (loading needs all maps still in the object).
+    pub fn gather(mut get: impl FnMut(&'static str) -> Result<Map, Error>) -> Result<Self, Error> {
+        let mut memory = Vec::with_capacity(NAMES.len());
+        let mut take = |name| {
+            let map = get(name)?;
+            let data = table::data(&map).ok_or(Error::Missing(name))?;
+            let bytes = table::memory(data).map_err(|source| Error::File { path: name.into(), source })?;
+            memory.push((name, bytes));
+            Ok::<Map, Error>(map)
+        };
+        // The index is the program's alone.
+        take("INDEX")?;
+        Ok(Self {
+            setup: SetupMemory::new(take("SETUP")?)?,
+            rings: Table::new("RINGS", take("RINGS")?)?,
+            ring_cursors: Table::new("RING_CURSORS", take("RING_CURSORS")?)?,
+            slot_cursors: Table::new("SLOT_CURSORS", take("SLOT_CURSORS")?)?,
+            slots: Slots::new(take("SLOTS")?)?,
+            paths: PerCpuTable::new("PATHS", take("PATHS")?)?,
+            reasons: PerCpuTable::new("REASONS", take("REASONS")?)?,
+            memory,
+        })
+    }
+
+    /// The traffic between a frontend and a server, summed over the CPUs.
+    pub fn path(&self, frontend: u16, server: u16) -> Result<PathCounters, Error> {
+        let mut sum = PathCounters::default();
+        for counters in self.paths.get(path(frontend, server))? {
+            sum.add(&counters);
+        }
+        Ok(sum)
+    }
+
+    /// How many packets were not forwarded for a reason.
+    pub fn reason(&self, reason: Reason) -> Result<u64, Error> {
+        Ok(self.reasons.get(reason as u32)?.iter().sum())
+    }
+
+    /// Bytes of kernel memory by map.
+    #[must_use]
+    pub fn memory(&self) -> &[(&'static str, u64)] {
+        &self.memory
+    }
+}

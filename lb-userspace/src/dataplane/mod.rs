@@ -1,0 +1,85 @@
+//! The data plane from the agent's side: the eBPF object, its maps and pins, and its attachment.
+//!
+//! [`object`] loads, [`maps`] reads and writes, [`pins`] keeps and finds again, [`attach`] puts the
+//! program on the interface, [`status`] leaves word for the CLI.
+
+pub mod attach;
+pub mod maps;
+mod memory;
+pub mod object;
+pub mod pins;
+pub mod setup;
+pub mod slots;
+pub mod status;
+pub mod table;
+
+use std::path::PathBuf;
+
+/// What can go wrong between the agent and the kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel does not take the object, or one of its maps or programs.
+    #[error("cannot load the eBPF program: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// The verifier or the kernel's limits reject the program.
+    #[error("the kernel rejects the eBPF program {name}: {source}")]
+    Program {
+        /// The program's name.
+        name: &'static str,
+        /// What the kernel said.
+        source: aya::programs::ProgramError,
+    },
+    /// A map cannot be read or written.
+    #[error("cannot access the map {name}: {source}")]
+    Map {
+        /// The map's name.
+        name: &'static str,
+        /// What the kernel said.
+        source: aya::maps::MapError,
+    },
+    /// The object lacks a map or a program, or it is of another kind.
+    #[error("the eBPF object has no {0}")]
+    Missing(&'static str),
+    /// A pin cannot be made.
+    #[error("cannot pin {path}: {source}; is a bpf file system mounted there?", path = path.display())]
+    Pin {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        source: aya::pin::PinError,
+    },
+    /// A file operation on the pins or on a map's memory fails.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// Nothing is pinned.
+    #[error(
+        "no data plane at {path}: xlb is not running on this host (or it runs with other --pins)",
+        path = .0.display()
+    )]
+    NotRunning(PathBuf),
+    /// The pinned maps are those of another version.
+    #[error(
+        "the data plane at {path} has layout {found}, this xlb knows layout {known}; \
+         use the xlb that started it, or take it down with `xlb detach`",
+        path = path.display()
+    )]
+    Layout {
+        /// Where.
+        path: PathBuf,
+        /// Its layout version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// More servers than places that their addresses hash to.
+    #[error("the address {0} collides with those of too many other servers; change its address or port")]
+    Endpoint(std::net::SocketAddrV4),
+    /// The interface does not take the program.
+    #[error(transparent)]
+    Attach(#[from] attach::AttachError),
+}

@@ -1,0 +1,52 @@
+//! Loads the eBPF object.
+
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfLoader};
+use lb_common::index::buckets_for;
+
+use super::Error;
+
+/// The product's eBPF object, as the build made it.
+pub static XLB: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer.bpf.o"));
+
+/// The program's name in the object.
+pub const PROGRAM: &str = "xlb_xdp";
+
+/// What the sizes of the maps follow from. Changing one of these needs a fresh data plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// How many servers there are slots for.
+    pub max_servers: u32,
+    /// The first NAT port.
+    pub nat_first: u16,
+    /// How many NAT ports, and so slots for each server.
+    pub nat_ports: u16,
+}
+
+impl Sizes {
+    /// Connection slots: one for each NAT port of each server.
+    #[must_use]
+    pub const fn slots(self) -> u32 {
+        self.max_servers * self.nat_ports as u32
+    }
+}
+
+/// Loads an object's maps, sized as wanted. Its programs are not in the kernel yet.
+pub fn load(object: &[u8], sizes: Sizes) -> Result<Ebpf, Error> {
+    let mut loader = EbpfLoader::new();
+    loader
+        .map_max_entries("SLOTS", sizes.slots())
+        .map_max_entries("INDEX", buckets_for(sizes.slots()));
+    Ok(loader.load(object)?)
+}
+
+/// Loads an XDP program of the object into the kernel.
+pub fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
+    program(ebpf, name)?.load().map_err(|source| Error::Program { name, source })
+}
+
+/// An XDP program of the object.
+pub fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Error> {
+    let program = ebpf.program_mut(name).ok_or(Error::Missing(name))?;
+    program.try_into().map_err(|source| Error::Program { name, source })
+}

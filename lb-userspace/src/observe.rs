@@ -1,0 +1,189 @@
+//! Reads a pinned data plane: what `xlb stats` and `xlb connections` show.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lb_common::counters::PathCounters;
+use lb_common::frontend;
+use lb_common::net::{Mac, socket_addr};
+use lb_common::reason::Reason;
+use lb_common::server;
+use lb_common::slot::Slot;
+use lb_common::tcp::{Direction, State};
+use lb_common::time::Tick;
+
+use crate::clock;
+use crate::dataplane::Error;
+use crate::dataplane::maps::Maps;
+use crate::dataplane::pins::Pins;
+use crate::dataplane::status::{CheckStatus, FrontendStatus, HealthStatus, ServerStatus, Status};
+use crate::process;
+use crate::stats::{self, Agent, Connection, ServerState, Snapshot, Traffic};
+
+/// An opened data plane.
+pub struct Observer {
+    maps: Maps,
+    status: Status,
+    now: Duration,
+}
+
+/// How many connections there are, by server, frontend and state.
+type Census = BTreeMap<(u16, u16, &'static str), u64>;
+
+impl Observer {
+    /// Opens the pinned maps.
+    pub fn open(pins: &Pins) -> Result<Self, Error> {
+        let (maps, board) = pins.open()?;
+        let status = board.read()?;
+        Ok(Self { maps, status, now: clock::monotonic() })
+    }
+
+    /// The connections that hold a slot now.
+    pub fn connections(&self) -> Result<Vec<Connection>, Error> {
+        let view = self.maps.slots.view()?;
+        Ok(view.used().filter_map(|(number, slot)| self.connection(number, &slot)).collect())
+    }
+
+    /// Everything else.
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        let census = self.census()?;
+        let frontends = (0u16..).zip(&self.status.frontends);
+        let servers = (0u16..).zip(&self.status.servers);
+        Ok(Snapshot {
+            interface: self.status.interface.clone(),
+            mode: self.status.mode.clone(),
+            agent: self.agent(),
+            frontends: frontends.map(|(n, status)| self.frontend(n, status, &census)).collect::<Result<_, _>>()?,
+            servers: servers.map(|(n, status)| self.server(n, status, &census)).collect::<Result<_, _>>()?,
+            reasons: Reason::ALL.iter().map(|reason| self.reason(*reason)).collect::<Result<_, _>>()?,
+            memory: self.maps.memory().iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect(),
+        })
+    }
+
+    fn agent(&self) -> Agent {
+        let Status { pid, started, .. } = self.status;
+        if process::is_running(pid, started) { Agent::Running { pid } } else { Agent::NotRunning }
+    }
+
+    fn is_live(&self, slot: &Slot) -> bool {
+        let timeouts = &self.setup(slot.tuple.frontend()).timeouts;
+        let now = Tick::from_nanos(self.now.as_nanos() as u64);
+        slot.word().state() != State::Claimed && slot.word().is_live(slot.last_seen, now, timeouts)
+    }
+
+    fn setup(&self, frontend: u16) -> &frontend::Frontend {
+        self.maps.setup.get().frontend(frontend)
+    }
+
+    fn server_setup(&self, server: u16) -> &server::Server {
+        self.maps.setup.get().server(server)
+    }
+
+    fn census(&self) -> Result<Census, Error> {
+        let mut census = Census::new();
+        for (_, slot) in self.maps.slots.view()?.used().filter(|(_, slot)| self.is_live(slot)) {
+            let key = (slot.server, slot.tuple.frontend(), slot.word().state().name());
+            *census.entry(key).or_default() += 1;
+        }
+        Ok(census)
+    }
+
+    fn connection(&self, number: u32, slot: &Slot) -> Option<Connection> {
+        if !self.is_live(slot) {
+            return None;
+        }
+        let frontend = self.status.frontends.get(usize::from(slot.tuple.frontend()))?;
+        let server = self.status.servers.get(usize::from(slot.server))?;
+        let first_slot = self.server_setup(slot.server).first_slot;
+        let now = Tick::from_nanos(self.now.as_nanos() as u64);
+        let [to_server, to_client] = [Direction::ToServer as usize, Direction::ToClient as usize];
+        Some(Connection {
+            client: socket_addr(slot.tuple.addr(), slot.tuple.port()),
+            frontend: frontend.name.clone(),
+            backend: server.backend.clone(),
+            server: server.name.clone(),
+            nat_port: self.maps.setup.get().settings.nat_first + (number - first_slot) as u16,
+            state: slot.word().state(),
+            age: self.now.saturating_sub(Duration::from_nanos(slot.opened_at)),
+            idle: slot.last_seen.age(now).duration(),
+            packets_to_server: slot.packets(to_server),
+            packets_to_client: slot.packets(to_client),
+            bytes_to_server: slot.bytes[to_server],
+            bytes_to_client: slot.bytes[to_client],
+        })
+    }
+
+    fn frontend(&self, number: u16, status: &FrontendStatus, census: &Census) -> Result<stats::Frontend, Error> {
+        let setup = self.setup(number);
+        let mut total = PathCounters::default();
+        for server in 0..self.status.servers.len() {
+            total.add(&self.maps.path(number, server as u16)?);
+        }
+        Ok(stats::Frontend {
+            name: status.name.clone(),
+            bind: socket_addr(setup.addr, setup.port),
+            backend: status.backend.clone(),
+            connections: total.connections,
+            current: census.iter().filter(|((_, frontend, _), _)| *frontend == number).map(|(_, n)| n).sum(),
+            traffic: traffic(&total),
+        })
+    }
+
+    fn server(&self, number: u16, status: &ServerStatus, census: &Census) -> Result<stats::Server, Error> {
+        let setup = self.server_setup(number);
+        let mut total = PathCounters::default();
+        for frontend in 0..self.status.frontends.len() {
+            total.add(&self.maps.path(frontend as u16, number)?);
+        }
+        let mut states = BTreeMap::new();
+        for ((_, _, state), n) in census.iter().filter(|((server, ..), _)| *server == number) {
+            *states.entry((*state).to_owned()).or_default() += n;
+        }
+        let health = status.health.as_ref();
+        Ok(stats::Server {
+            backend: status.backend.clone(),
+            name: status.name.clone(),
+            address: socket_addr(setup.addr, setup.port),
+            weight: status.weight,
+            state: health.map_or(ServerState::NoCheck, state),
+            status: health.map_or_else(|| ServerState::NoCheck.name().to_owned(), |health| health.text.clone()),
+            since: health.map(|health| clock::since_millis(health.changed_at)),
+            check: health.and_then(|health| health.check.as_ref()).map(check),
+            next_hop: Some(setup.next_hop).filter(|mac| mac.is_unicast()).map(|mac: Mac| mac.to_string()),
+            connections: total.connections,
+            established: total.established,
+            refused: total.refused,
+            current: states.values().sum(),
+            states,
+            traffic: traffic(&total),
+        })
+    }
+
+    fn reason(&self, reason: Reason) -> Result<stats::Reason, Error> {
+        Ok(stats::Reason {
+            name: reason.name().to_owned(),
+            description: reason.description().trim().to_owned(),
+            count: self.maps.reason(reason)?,
+        })
+    }
+}
+
+const fn state(health: &HealthStatus) -> ServerState {
+    if health.up { ServerState::Up } else { ServerState::Down }
+}
+
+fn check(check: &CheckStatus) -> stats::Check {
+    stats::Check {
+        status: check.code.clone(),
+        description: check.description.clone(),
+        info: check.info.clone(),
+        duration: Duration::from_millis(check.duration),
+        age: clock::since_millis(check.at),
+    }
+}
+
+fn traffic(counters: &PathCounters) -> Traffic {
+    let [bytes_in, bytes_out] = counters.bytes;
+    let [packets_in, packets_out] = counters.packets;
+    Traffic { bytes_in, bytes_out, packets_in, packets_out }
+}

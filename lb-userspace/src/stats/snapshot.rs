@@ -1,0 +1,174 @@
+//! The state of the balancer at one moment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::json;
+
+/// Everything that `xlb stats` shows.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The interface that the program is attached to.
+    pub interface: String,
+    /// How: `native` or `generic`.
+    pub mode: String,
+    /// Whether an agent looks after the maps.
+    pub agent: Agent,
+    /// The frontends, in the order of the configuration.
+    pub frontends: Vec<Frontend>,
+    /// The servers, in the order of the configuration; those of a backend stand together.
+    pub servers: Vec<Server>,
+    /// All reasons for not forwarding, in the order of their counters.
+    pub reasons: Vec<Reason>,
+    /// Bytes of kernel memory, by map.
+    pub memory: BTreeMap<String, u64>,
+}
+
+/// The agent process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Agent {
+    /// It runs.
+    Running {
+        /// Its process id.
+        pid: u32,
+    },
+    /// It does not; the program goes on forwarding without it.
+    NotRunning,
+}
+
+/// Forwarded traffic; `in` is towards the servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// TCP payload bytes to the servers.
+    pub bytes_in: u64,
+    /// TCP payload bytes to the clients.
+    pub bytes_out: u64,
+    /// Packets to the servers.
+    pub packets_in: u64,
+    /// Packets to the clients.
+    pub packets_out: u64,
+}
+
+/// A frontend and what has come to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Frontend {
+    /// Its name.
+    pub name: String,
+    /// Where clients connect to.
+    pub bind: SocketAddrV4,
+    /// The backend whose servers it uses.
+    pub backend: String,
+    /// Connections that were given to a server since the maps were made.
+    pub connections: u64,
+    /// Connections that hold a slot now.
+    pub current: u64,
+    /// What was forwarded.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// A server and what has gone to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Server {
+    /// The backend that it belongs to.
+    pub backend: String,
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddrV4,
+    /// Its share of new connections, relative to the other servers'.
+    pub weight: u32,
+    /// Whether it is used.
+    pub state: ServerState,
+    /// The state in full, as HAProxy shows it: `UP 2/3`.
+    pub status: String,
+    /// How long it has been in this state, in milliseconds in JSON; none without a check.
+    #[serde(rename = "since_ms", serialize_with = "json::optional_millis")]
+    pub since: Option<Duration>,
+    /// The latest check; none before the first and without checks.
+    pub check: Option<Check>,
+    /// The MAC address that its packets are sent to; none while unknown.
+    pub next_hop: Option<String>,
+    /// Connections that were given to it.
+    pub connections: u64,
+    /// Connections whose handshake was completed.
+    pub established: u64,
+    /// Connections that it refused.
+    pub refused: u64,
+    /// Connections that hold a slot now.
+    pub current: u64,
+    /// The same by state, under the names that `ss` uses; states without any are left out.
+    pub states: BTreeMap<String, u64>,
+    /// What was forwarded.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// Whether a server is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// Its checks pass.
+    Up,
+    /// Its checks fail; it gets no new connections.
+    Down,
+    /// Nobody checks it, so it is used.
+    NoCheck,
+}
+
+/// A health check that has ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// The short name of the result: `L4OK`.
+    pub status: String,
+    /// The result in words.
+    pub description: String,
+    /// What the system said about a failure.
+    pub info: Option<String>,
+    /// How long the check took, in milliseconds in JSON.
+    #[serde(rename = "duration_ms", serialize_with = "json::millis")]
+    pub duration: Duration,
+    /// How long ago it ended, in milliseconds in JSON.
+    #[serde(rename = "age_ms", serialize_with = "json::millis")]
+    pub age: Duration,
+}
+
+/// How many packets were not forwarded for one reason.
+#[derive(Clone, Debug)]
+pub struct Reason {
+    /// Its name.
+    pub name: String,
+    /// One sentence about it.
+    pub description: String,
+    /// How many packets.
+    pub count: u64,
+}
+
+impl Snapshot {
+    /// Bytes of kernel memory in all maps together.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory.values().sum()
+    }
+}
+
+impl ServerState {
+    /// The state in a word or two.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "UP",
+            Self::Down => "DOWN",
+            Self::NoCheck => "no check",
+        }
+    }
+}
+
+impl Serialize for ServerState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

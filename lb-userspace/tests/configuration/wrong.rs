@@ -1,0 +1,477 @@
+//! Wrong configurations, each with its whole message.
+
+use xlb::config::Loaded;
+
+use crate::GOOD;
+
+/// One change to the good file, and what is said of the result.
+struct Wrong {
+    /// A text that the good file contains once.
+    replace: &'static str,
+    /// What stands there instead.
+    with: &'static str,
+    /// One line for each problem.
+    message: &'static str,
+}
+
+const INTERFACE: &str = r#"interface = "eth0""#;
+const MODE: &str = r#"mode = "auto""#;
+const NAT_PORTS: &str = r#"nat_ports = "10240-32767""#;
+const BIND: &str = r#"bind = "10.4.0.10:6443""#;
+const BACKEND: &str = "[[backend]]";
+const CONNECT: &str = r#"connect = "10s""#;
+const WEIGHT: &str = "weight = 1";
+const ADDRESS: &str = r#"address = "10.4.0.15:6443""#;
+
+#[test]
+fn each_is_told_what_is_wrong_with_it() {
+    for Wrong { replace, with, message } in WRONG {
+        assert_eq!(GOOD.matches(replace).count(), 1, "{replace}");
+        let text = GOOD.replace(replace, with);
+        match Loaded::parse("xlb.toml", &text) {
+            Ok(_) => panic!("accepted:\n{text}"),
+            Err(problems) => assert_eq!(problems.to_string(), *message, "{text}"),
+        }
+    }
+}
+
+#[test]
+fn all_problems_are_found_at_once_and_in_order() {
+    let text = GOOD.replace(WEIGHT, "weight = 300").replace(MODE, "mod = 3").replace(BIND, "bind = 6443");
+    let problems = Loaded::parse("xlb.toml", &text).expect_err("three problems");
+    let lines: Vec<usize> = problems.iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [2, 7, 25]);
+}
+
+const WRONG: &[Wrong] = &[
+    // The text is not TOML.
+    Wrong {
+        replace: INTERFACE,
+        with: r#"interface = "eth0"#,
+        message: r#"xlb.toml:1: interface: invalid basic string, expected `"`; correct the line (https://toml.io shows the notation)"#,
+    },
+    Wrong {
+        replace: INTERFACE,
+        with: "interface = eth0",
+        message: "xlb.toml:1: interface: string values must be quoted, expected literal string; correct the line (https://toml.io shows the notation)",
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"mode "auto""#,
+        message: r#"xlb.toml:2: mode "auto": key with no value, expected `=`; correct the line (https://toml.io shows the notation)"#,
+    },
+    Wrong {
+        replace: "[[frontend]]",
+        with: "[[frontend]",
+        message: "xlb.toml:5: [[frontend]: unclosed array table, expected `]`; correct the line (https://toml.io shows the notation)",
+    },
+    Wrong {
+        replace: WEIGHT,
+        with: "weight = 1
+weight = 2",
+        message: "xlb.toml:26: weight: duplicate key; remove or rename one of the two",
+    },
+    // Keys.
+    Wrong {
+        replace: INTERFACE,
+        with: "",
+        message: r#"xlb.toml:1: interface: missing; add interface = "eth0""#,
+    },
+    Wrong {
+        replace: INTERFACE,
+        with: r#"interfaces = "eth0""#,
+        message: r#"xlb.toml:1: interface: missing; add interface = "eth0"
+xlb.toml:1: interfaces = "eth0": unknown key; did you mean "interface"?"#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: "falls = 3",
+        message: r#"xlb.toml:19: backend.k8s-api-server.check.falls = 3: unknown key; did you mean "fall"?"#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"on_failure = "reset""#,
+        message: r#"xlb.toml:19: backend.k8s-api-server.check.on_failure = "reset": unknown key; known here are type, interval, timeout, fall, rise"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: "",
+        message: r#"xlb.toml:5: frontend.k8s-api-server.bind: missing; add bind = "10.4.0.10:6443""#,
+    },
+    Wrong {
+        replace: r#"[[backend.server]]
+name = "fenn""#,
+        with: r#"[[backend.servers]]
+name = "fenn""#,
+        message: r#"xlb.toml:27: backend.k8s-api-server.servers: unknown key; did you mean "server"?"#,
+    },
+    Wrong {
+        replace: r#"name = "bettley"
+"#,
+        with: "",
+        message: r#"xlb.toml:22: backend.k8s-api-server.server[0].name: missing; add name = "bettley""#,
+    },
+    Wrong {
+        replace: "[[frontend]]",
+        with: "[frontend]",
+        message: "xlb.toml:5: frontend: expected a list of tables; write [[frontend]] in double brackets, once for each",
+    },
+    Wrong {
+        replace: r#"[backend.check]
+interval = "2s"
+fall = 3
+rise = 2
+"#,
+        with: r#"check = "tcp"
+"#,
+        message: r#"xlb.toml:17: backend.k8s-api-server.timeouts.check = "tcp": unknown key; known here are connect, idle"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"stats.password = "secret""#,
+        message: r#"xlb.toml:2: stats.bind: missing; add bind = "0.0.0.0:8404"
+xlb.toml:2: stats.password: unknown key; known here are bind, uri, refresh, realm, auth, hide_version, admin"#,
+    },
+    // Words and names.
+    Wrong {
+        replace: INTERFACE,
+        with: r#"interface = """#,
+        message: r#"xlb.toml:1: interface = "": expected the name of a network interface, 1 to 15 bytes without "/", ":" or spaces; `ip link` lists the interfaces"#,
+    },
+    Wrong {
+        replace: INTERFACE,
+        with: r#"interface = "a-very-long-name""#,
+        message: r#"xlb.toml:1: interface = "a-very-long-name": expected the name of a network interface, 1 to 15 bytes without "/", ":" or spaces; `ip link` lists the interfaces"#,
+    },
+    Wrong {
+        replace: INTERFACE,
+        with: "interface = 0",
+        message: "xlb.toml:1: interface = 0: expected the name of a network interface; write it in double quotes",
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"mode = "tc""#,
+        message: r#"xlb.toml:2: mode = "tc": comes with a later version of xlb; until then use "auto", "native" or "generic""#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"mode = "natve""#,
+        message: r#"xlb.toml:2: mode = "natve": not a word that is known here; did you mean "native"?"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"mode = "fast""#,
+        message: r#"xlb.toml:2: mode = "fast": not a word that is known here; use "auto", "native" or "generic""#,
+    },
+    Wrong {
+        replace: r#"interval = "2s""#,
+        with: r#"type = "https"
+interval = "2s""#,
+        message: r#"xlb.toml:18: backend.k8s-api-server.check.type = "https": comes with a later version of xlb; until then use "tcp""#,
+    },
+    Wrong {
+        replace: "[backend.timeouts]",
+        with: r#"balance = "leastconn"
+[backend.timeouts]"#,
+        message: r#"xlb.toml:13: backend.k8s-api-server.balance = "leastconn": not a word that is known here; use "roundrobin""#,
+    },
+    Wrong {
+        replace: r#"name = "fenn""#,
+        with: r#"name = "fenn 1""#,
+        message: r#"xlb.toml:28: backend.k8s-api-server.server[1].name = "fenn 1": expected a name of letters, digits, "-", "_", "." and ":"; replace the other characters"#,
+    },
+    Wrong {
+        replace: r#"name = "fenn""#,
+        with: r#"name = """#,
+        message: r#"xlb.toml:28: backend.k8s-api-server.server[1].name = "": expected a name of 1 to 63 bytes; choose another name"#,
+    },
+    Wrong {
+        replace: r#"name = "fenn""#,
+        with: r#"name = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx""#,
+        message: r#"xlb.toml:28: backend.k8s-api-server.server[1].name = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx": expected a name of 1 to 63 bytes; choose another name"#,
+    },
+    // Numbers.
+    Wrong {
+        replace: WEIGHT,
+        with: "weight = 300",
+        message: "xlb.toml:25: backend.k8s-api-server.server.bettley.weight = 300: expected a whole number from 0 to 256; use a smaller number",
+    },
+    Wrong {
+        replace: WEIGHT,
+        with: "weight = -1",
+        message: "xlb.toml:25: backend.k8s-api-server.server.bettley.weight = -1: expected a whole number from 0 to 256; use a larger number",
+    },
+    Wrong {
+        replace: WEIGHT,
+        with: r#"weight = "1""#,
+        message: r#"xlb.toml:25: backend.k8s-api-server.server.bettley.weight = "1": expected a whole number from 0 to 256; write digits only, without quotes"#,
+    },
+    Wrong {
+        replace: WEIGHT,
+        with: "weight = 1.5",
+        message: "xlb.toml:25: backend.k8s-api-server.server.bettley.weight = 1.5: expected a whole number from 0 to 256; write digits only, without quotes",
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: "fall = 0",
+        message: "xlb.toml:19: backend.k8s-api-server.check.fall = 0: expected a whole number from 1 to 255; use a larger number",
+    },
+    Wrong {
+        replace: "rise = 2",
+        with: "rise = 256",
+        message: "xlb.toml:20: backend.k8s-api-server.check.rise = 256: expected a whole number from 1 to 255; use a smaller number",
+    },
+    Wrong {
+        replace: WEIGHT,
+        with: r#"backup = "yes""#,
+        message: r#"xlb.toml:25: backend.k8s-api-server.server.bettley.backup = "yes": expected true or false; write one of the two, without quotes"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: "max_servers = 65",
+        message: "xlb.toml:2: max_servers = 65: expected a whole number from 1 to 64; use a smaller number",
+    },
+    Wrong {
+        replace: MODE,
+        with: "max_connections = 0",
+        message: "xlb.toml:2: max_connections = 0: expected a whole number from 1 to 4294967295; use a larger number",
+    },
+    // Durations.
+    Wrong {
+        replace: CONNECT,
+        with: "connect = 10",
+        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = 10: expected a duration from 1ms to 4years such as "10s"; write a number and its unit in double quotes"#,
+    },
+    Wrong {
+        replace: CONNECT,
+        with: r#"connect = "0s""#,
+        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "0s": expected a duration from 1ms to 4years such as "10s"; use a longer one"#,
+    },
+    Wrong {
+        replace: CONNECT,
+        with: r#"connect = "10""#,
+        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "10": expected a duration from 1ms to 4years such as "10s"; write a number and its unit (ms, s, m, h or d)"#,
+    },
+    Wrong {
+        replace: CONNECT,
+        with: r#"connect = "soon""#,
+        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "soon": expected a duration from 1ms to 4years such as "10s"; write a number and its unit (ms, s, m, h or d)"#,
+    },
+    Wrong {
+        replace: r#"idle = "86400s""#,
+        with: r#"idle = "5years""#,
+        message: r#"xlb.toml:15: backend.k8s-api-server.timeouts.idle = "5years": expected a duration from 1ms to 4years such as "10s"; use a shorter one"#,
+    },
+    Wrong {
+        replace: r#"interval = "2s""#,
+        with: r#"interval = "2s"
+timeout = "3s""#,
+        message: r#"xlb.toml:19: backend.k8s-api-server.check.timeout = "3s": longer than the interval of 2s; shorten it, or lengthen the interval"#,
+    },
+    // Addresses.
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10""#,
+        message: r#"xlb.toml:7: frontend.k8s-api-server.bind = "10.4.0.10": expected an IPv4 address and a port such as "10.4.0.10:6443"; add ":" and the port"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10:0""#,
+        message: r#"xlb.toml:7: frontend.k8s-api-server.bind = "10.4.0.10:0": port 0 stands for no port; use a port from 1 to 65535"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10:65536""#,
+        message: r#"xlb.toml:7: frontend.k8s-api-server.bind = "10.4.0.10:65536": expected a port after the last ":"; use a port from 1 to 65535"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "*:6443""#,
+        message: r#"xlb.toml:7: frontend.k8s-api-server.bind = "*:6443": stands for any address, which is not supported yet; name one address"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "0.0.0.0:6443""#,
+        message: r#"xlb.toml:7: frontend.k8s-api-server.bind = "0.0.0.0:6443": stands for any address, which is not supported yet; name one address"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "[::1]:6443""#,
+        message: r#"xlb.toml:7: frontend.k8s-api-server.bind = "[::1]:6443": IPv6 is not supported yet; use an IPv4 address"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "127.0.0.1:6443""#,
+        message: r#"xlb.toml:7: frontend.k8s-api-server.bind = "127.0.0.1:6443": a loopback address, whose packets never cross a network; use the address of one host"#,
+    },
+    Wrong {
+        replace: ADDRESS,
+        with: r#"address = "224.0.0.1:6443""#,
+        message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "224.0.0.1:6443": a multicast address, which stands for many hosts; use the address of one host"#,
+    },
+    Wrong {
+        replace: ADDRESS,
+        with: r#"address = "255.255.255.255:6443""#,
+        message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "255.255.255.255:6443": the broadcast address, which stands for all hosts; use the address of one host"#,
+    },
+    Wrong {
+        replace: ADDRESS,
+        with: r#"address = "fenn.local:6443""#,
+        message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "fenn.local:6443": expected an IPv4 address and a port such as "10.4.0.10:6443"; names are not looked up: write the address in digits"#,
+    },
+    Wrong {
+        replace: ADDRESS,
+        with: r#"address = "fd00::1""#,
+        message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "fd00::1": IPv6 is not supported yet; use an IPv4 address"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"nat_address = "10.4.0.300""#,
+        message: r#"xlb.toml:2: nat_address = "10.4.0.300": expected an IPv4 address such as "10.4.0.10"; write four numbers from 0 to 255, with dots between them"#,
+    },
+    // NAT ports.
+    Wrong {
+        replace: NAT_PORTS,
+        with: r#"nat_ports = "10240:32767""#,
+        message: r#"xlb.toml:3: nat_ports = "10240:32767": expected a range of ports such as "10240-32767"; write the lowest port, "-" and the highest, up to 65535"#,
+    },
+    Wrong {
+        replace: NAT_PORTS,
+        with: r#"nat_ports = "32767-10240""#,
+        message: r#"xlb.toml:3: nat_ports = "32767-10240": expected a range of ports such as "10240-32767"; write the lowest port, "-" and the highest, up to 65535"#,
+    },
+    Wrong {
+        replace: NAT_PORTS,
+        with: r#"nat_ports = "1000-32767""#,
+        message: r#"xlb.toml:3: nat_ports = "1000-32767": reaches below port 1024, where the host's own services are; begin at 1024 or above"#,
+    },
+    Wrong {
+        replace: NAT_PORTS,
+        with: "nat_ports = 10240",
+        message: "xlb.toml:3: nat_ports = 10240: expected a range of ports; write it in double quotes",
+    },
+    Wrong {
+        replace: NAT_PORTS,
+        with: r#"nat_ports = "6000-7000""#,
+        message: r#"xlb.toml:7: frontend.k8s-api-server.bind = "10.4.0.10:6443": its port is one of the NAT ports 6000-7000; use a port outside, or set nat_ports to another range"#,
+    },
+    // Settings that do not fit each other.
+    Wrong {
+        replace: r#"backend = "k8s-api-server""#,
+        with: r#"backend = "k8s-api""#,
+        message: r#"xlb.toml:8: frontend.k8s-api-server.backend = "k8s-api": there is no such backend; add one, or use one of these: k8s-api-server"#,
+    },
+    Wrong {
+        replace: r#"backend = "k8s-api-server""#,
+        with: r#"backend = "k8s-api-servers""#,
+        message: r#"xlb.toml:8: frontend.k8s-api-server.backend = "k8s-api-servers": there is no such backend; did you mean "k8s-api-server"?"#,
+    },
+    Wrong {
+        replace: r#"name = "fenn""#,
+        with: r#"name = "bettley""#,
+        message: r#"xlb.toml:28: backend.k8s-api-server.server[1].name = "bettley": already used in line 23; choose a name of its own"#,
+    },
+    Wrong {
+        replace: ADDRESS,
+        with: r#"address = "10.4.0.11:6443""#,
+        message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "10.4.0.11:6443": backend.k8s-api-server.server.bettley.address in line 24 is the same, and a server's NAT ports belong to its address; remove one of the two (several frontends can use one backend)"#,
+    },
+    Wrong {
+        replace: ADDRESS,
+        with: r#"address = "10.4.0.10:6443""#,
+        message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "10.4.0.10:6443": is the frontend's own address of line 7; use the address that the server itself listens on"#,
+    },
+    Wrong {
+        replace: ADDRESS,
+        with: r#"address = "10.4.0.10:6444""#,
+        message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "10.4.0.10:6444": is on the balancer's own host, and packets that never leave it cannot be forwarded; use a server on another host"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[[frontend]]
+name = "k8s-api-server"
+bind = "10.4.0.10:6444"
+backend = "k8s-api-server"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: frontend[1].name = "k8s-api-server": already used in line 6; choose a name of its own"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[[frontend]]
+name = "again"
+bind = "10.4.0.10:6443"
+backend = "k8s-api-server"
+
+[[backend]]"#,
+        message: r#"xlb.toml:12: frontend.again.bind = "10.4.0.10:6443": frontend.k8s-api-server.bind in line 7 listens there already; choose another address or port"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[[backend]]
+name = "empty"
+
+[[backend]]"#,
+        message: "xlb.toml:10: backend.empty.server: missing; add [[backend.server]] with name and address",
+    },
+    Wrong {
+        replace: MODE,
+        with: "max_servers = 1",
+        message: "xlb.toml:2: max_servers = 1: too few for the 2 servers of this file; set max_servers = 2",
+    },
+    Wrong {
+        replace: r#"[[frontend]]
+name = "k8s-api-server"
+bind = "10.4.0.10:6443"
+backend = "k8s-api-server"
+"#,
+        with: "",
+        message: "xlb.toml:1: frontend: missing; add [[frontend]] with name, bind and backend",
+    },
+    // The statistics page and the log.
+    Wrong {
+        replace: BACKEND,
+        with: r#"[stats]
+bind = "*:8404"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: stats.bind = "*:8404": expected an address and a port; for all addresses write "0.0.0.0:port""#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[stats]
+bind = "0.0.0.0:8404"
+auth = "secret"
+
+[[backend]]"#,
+        message: r#"xlb.toml:12: stats.auth: expected "user:password"; write the user's name, ":" and the password"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[stats]
+bind = "0.0.0.0:8404"
+uri = "stats"
+
+[[backend]]"#,
+        message: r#"xlb.toml:12: stats.uri = "stats": expected a path such as "/stats"; begin it with "/""#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[[log.target]]
+address = "/dev/log"
+facility = "local8"
+
+[[backend]]"#,
+        message: r#"xlb.toml:12: log.target[0].facility = "local8": not a word that is known here; did you mean "local0"?"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[[log.target]]
+facility = "local0"
+level = "all"
+
+[[backend]]"#,
+        message: r#"xlb.toml:10: log.target[0].address: missing; add address = "/dev/log"
+xlb.toml:12: log.target[0].level = "all": not a word that is known here; use "emerg", "alert", "crit", "err", "warning", "notice", "info" or "debug""#,
+    },
+];

@@ -1,0 +1,11 @@
+//! `xlb` in a network of real hosts, with real programs as clients and servers.
+//!
+//! The network consists of namespaces, so these tests need root: `cargo xtask test` runs them.
+
+mod agent;
+mod health;
+mod listing;
+mod other_traffic;
+mod stage;
+mod transfers;
+mod weights;

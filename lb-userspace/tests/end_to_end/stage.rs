@@ -1,0 +1,100 @@
+//! What most tests begin with: a network, servers that answer, and a balancer in front of them.
+
+use std::net::SocketAddr;
+
+use lb_lab::config::Config;
+use lb_lab::curl::Answers;
+use lb_lab::echo::Echo;
+use lb_lab::stats::Server;
+use lb_lab::{Balancer, Lab, Nginx, Result, Topology, Xlb};
+
+/// The frontend that HTTP servers stand behind, and its port.
+pub const WEB: &str = "k8s-api-server";
+pub const WEB_PORT: u16 = 6443;
+/// The frontend that echo servers stand behind, and its port.
+pub const ECHO: &str = "echo";
+pub const ECHO_PORT: u16 = 7000;
+
+/// A balancer in front of three hosts, which all serve HTTP and echo.
+pub struct Stage {
+    balancer: Option<Balancer>,
+    pub web: [Option<Nginx>; 3],
+    _echo: [Echo; 3],
+    pub lab: Lab,
+}
+
+impl Stage {
+    /// Sets the stage, with equal weights.
+    pub fn set(topology: Topology, mode: &str) -> Result<Self> {
+        let lab = lab(topology);
+        let config = config(&lab, mode);
+        Self::set_in(lab, &config)
+    }
+
+    /// Sets the stage in a network that is there already.
+    pub fn set_in(lab: Lab, config: &Config) -> Result<Self> {
+        let [first, second, third] = &lab.servers;
+        let web = |host| Nginx::start(host, WEB_PORT).map(Some);
+        let web = [web(first)?, web(second)?, web(third)?];
+        let echo = |host| Echo::start(host, ECHO_PORT);
+        let echo = [echo(first)?, echo(second)?, echo(third)?];
+        let balancer = Some(xlb(&lab).start(&config.to_toml())?);
+        Ok(Self { balancer, web, _echo: echo, lab })
+    }
+
+    /// Takes the agent off the stage, to end it in one way or another.
+    pub fn take_balancer(&mut self) -> Balancer {
+        self.balancer.take().expect("it is taken once")
+    }
+
+    /// What clients connect to for HTTP.
+    pub fn web(&self) -> SocketAddr {
+        web(&self.lab)
+    }
+
+    /// What clients connect to for echo.
+    pub fn echo(&self) -> SocketAddr {
+        SocketAddr::new(self.lab.balancer.address().into(), ECHO_PORT)
+    }
+
+    /// What `xlb stats` tells of an HTTP server.
+    pub fn server(&self, name: &str) -> Result<Server> {
+        let stats = xlb(&self.lab).stats()?;
+        let server = stats.servers_of(WEB).find(|server| server.name == name);
+        Ok(server.unwrap_or_else(|| panic!("no server {name} in {stats:?}")).clone())
+    }
+}
+
+/// Builds a network, or fails with the reason in plain words.
+pub fn lab(topology: Topology) -> Lab {
+    Lab::build(topology).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The program under test, on the network's balancer.
+pub fn xlb(lab: &Lab) -> Xlb {
+    Xlb::new(env!("CARGO_BIN_EXE_xlb"), &lab.balancer)
+}
+
+/// A configuration for both frontends, with equal weights.
+pub fn config(lab: &Lab, mode: &str) -> Config {
+    Config::new(mode).serve(WEB, WEB_PORT, lab).serve(ECHO, ECHO_PORT, lab)
+}
+
+/// What clients connect to for HTTP.
+pub fn web(lab: &Lab) -> SocketAddr {
+    SocketAddr::new(lab.balancer.address().into(), WEB_PORT)
+}
+
+/// Asserts that each server's share is within one connection of its weight's.
+pub fn assert_shares(answers: &Answers, weights: &[(&str, usize)]) {
+    let connections: usize = answers.values().sum();
+    let parts: usize = weights.iter().map(|(_, weight)| weight).sum();
+    for (name, weight) in weights {
+        let share = answers.get(*name).copied().unwrap_or_default();
+        let difference = (share * parts).abs_diff(connections * weight);
+        assert!(difference <= parts, "{name} should have {weight} parts of {parts}, but it is {answers:?}");
+    }
+}
+
+/// The servers with equal weights.
+pub const EQUAL: [(&str, usize); 3] = [("bettley", 1), ("fenn", 1), ("gardener", 1)];

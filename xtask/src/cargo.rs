@@ -1,0 +1,30 @@
+//! The cargo that started this program, as the user has set it up.
+
+use std::{env, ffi::OsString, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+use lb_toolchain::{Build, Workspace};
+
+/// `cargo`, in the workspace.
+pub fn command(workspace: &Workspace) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    command.current_dir(workspace.root());
+    command
+}
+
+/// Builds the programs of `packages` with `cargo`, for release.
+pub fn build_release(cargo: &mut Command, packages: &[&str]) -> Result<Build> {
+    cargo.args(["build", "--release", "--bins"]);
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+    let build = Build::run(cargo)?;
+    for warning in &build.warnings {
+        eprintln!("{warning}");
+    }
+    Ok(build)
+}
+
+/// The program `name` of a build.
+pub fn program<'a>(build: &'a Build, name: &str) -> Result<&'a Path> {
+    let found = build.executables.iter().find(|executable| executable.name == name);
+    found.map(|executable| executable.path.as_path()).with_context(|| format!("cargo built no {name}"))
+}

@@ -1,0 +1,161 @@
+//! `test`: all layers, from pure functions to real connections.
+
+use std::{
+    io::{BufRead, BufReader},
+    ops::AddAssign,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use lb_toolchain::Workspace;
+
+use crate::{
+    cargo, privilege,
+    setup::{self, Need},
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The layers to test; all of them when none is named
+    layers: Vec<Layer>,
+}
+
+/// Tests that need the same of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layer {
+    /// What needs neither root nor a kernel
+    Host,
+    /// The lab itself, in namespaces
+    Lab,
+    /// Packets through the program, by test runs in the kernel
+    Packets,
+    /// Next hops, as the kernel resolves them
+    Neighbours,
+    /// Real connections through the balancer, in the lab
+    EndToEnd,
+}
+
+impl Layer {
+    /// The test target of the agent that a layer consists of. These need root, so the manifest
+    /// keeps them out of a plain `cargo test`.
+    pub fn root_target(self) -> Option<&'static str> {
+        match self {
+            Self::Host | Self::Lab => None,
+            Self::Packets => Some("packets"),
+            Self::Neighbours => Some("neighbours"),
+            Self::EndToEnd => Some("end_to_end"),
+        }
+    }
+
+    fn select(self, cargo: &mut Command) {
+        match self.root_target() {
+            Some(target) => cargo.args(["--package", "lb-userspace", "--test", target]),
+            None if self == Self::Lab => cargo.args(["--package", "lb-lab"]),
+            None => cargo.args(["--workspace", "--exclude", "lb-lab"]),
+        };
+    }
+
+    fn needs_root(self) -> bool {
+        self != Self::Host
+    }
+
+    fn needs_lab(self) -> bool {
+        matches!(self, Self::Lab | Self::Neighbours | Self::EndToEnd)
+    }
+
+    fn cargo_test(self, workspace: &Workspace) -> Command {
+        let mut cargo = cargo::command(workspace);
+        if self.needs_root() {
+            cargo.args(privilege::cargo_runner());
+        }
+        cargo.args(["test", "--no-fail-fast"]);
+        self.select(&mut cargo);
+        if self.needs_lab() {
+            // Labs measure time and share: two at once would disturb each other.
+            cargo.args(["--", "--test-threads=1"]);
+        }
+        cargo
+    }
+}
+
+/// How many tests ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+impl Tally {
+    /// Reads a closing line of the test runner, "test result: ok. 3 passed; 0 failed; …".
+    fn parse(line: &str) -> Option<Self> {
+        let counts = line.strip_prefix("test result: ")?;
+        let count = |of: &str| {
+            let words: Vec<_> = counts.split([' ', ';']).collect();
+            words.windows(2).find(|pair| pair[1] == of).and_then(|pair| pair[0].parse().ok())
+        };
+        Some(Self { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")? })
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    let layers = if args.layers.is_empty() { Layer::value_variants() } else { &args.layers };
+    prepare(workspace, layers)?;
+    let mut total = Tally::default();
+    let mut failed = Vec::new();
+    for &layer in layers {
+        eprintln!("xtask: testing layer {layer:?}");
+        if !test(layer.cargo_test(workspace), &mut total)? {
+            failed.push(layer);
+        }
+    }
+    let Tally { passed, failed: failures, ignored } = total;
+    println!("total: {passed} passed, {failures} failed, {ignored} skipped");
+    ensure!(failed.is_empty(), "these layers failed: {failed:?}");
+    Ok(())
+}
+
+fn prepare(workspace: &Workspace, layers: &[Layer]) -> Result<()> {
+    setup::ensure(workspace, &[Need::Ebpf])?;
+    if layers.iter().any(|layer| layer.needs_lab()) {
+        setup::ensure(workspace, &[Need::Lab])?;
+    }
+    if layers.iter().any(|layer| layer.needs_root()) {
+        privilege::acquire("testing in the kernel")?;
+    }
+    Ok(())
+}
+
+/// Runs one layer, passes its output on, and says whether all went well.
+fn test(mut cargo: Command, total: &mut Tally) -> Result<bool> {
+    let mut child = cargo.stdout(Stdio::piped()).spawn()?;
+    for line in child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
+        let line = line?;
+        println!("{line}");
+        if let Some(tally) = Tally::parse(&line) {
+            *total += tally;
+        }
+    }
+    Ok(child.wait()?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn a_closing_line_is_counted() {
+        let line = "test result: FAILED. 12 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.1s";
+        assert_eq!(Tally::parse(line), Some(Tally { passed: 12, failed: 1, ignored: 2 }));
+        assert_eq!(Tally::parse("test parse ... ok"), None);
+    }
+}
