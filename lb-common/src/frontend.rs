@@ -25,7 +25,7 @@ pub struct Frontend {
     /// Another frontend on the same port, at another address.
     pub next: Link,
     /// Zero.
-    pub padding: [u16; 5],
+    pub padding: u16,
 }
 
 /// How long a connection lives without a plausible packet, by its state.
@@ -36,6 +36,10 @@ pub struct Timeouts {
     pub connect: Ticks,
     /// Established, also after one FIN: `timeout client` and `timeout server`.
     pub idle: Ticks,
+    /// After both FINs: as the peers' TIME_WAIT.
+    pub time_wait: Ticks,
+    /// After a RST: for what is still under way.
+    pub closed: Ticks,
 }
 
 /// Which of a frontend's two rings is in force, and how many of its entries count.

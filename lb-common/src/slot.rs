@@ -9,16 +9,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::frontend::Timeouts;
 use crate::index::Tuple;
 use crate::net::Mac;
-use crate::tcp::{Fins, Seq, Side, State};
-use crate::time::{Tick, Ticks};
+use crate::tcp::{Fins, Side, State};
+use crate::time::Tick;
 
-/// How long a connection stays after both FINs, as the peers' TIME_WAIT.
-pub const TIME_WAIT: Ticks = Ticks::from_secs(60);
-
-/// How long a connection stays after a RST, for what is still under way.
-pub const CLOSED: Ticks = Ticks::from_secs(5);
-
-/// An element of the `SLOTS` map: two cache lines, of which established packets need the first.
+/// An element of the `SLOTS` map: all that an established packet needs, in one cache line.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Slot {
@@ -38,24 +32,24 @@ pub struct Slot {
     pub packets: [u32; 2],
     /// TCP payload bytes to the server and to the client, retransmissions too.
     pub bytes: [u64; 2],
+}
 
+const _: () = assert!(size_of::<Slot>() == 64);
+
+/// An element of the `DETAILS` map, by slot number: what only the rare packets of a connection
+/// need. Apart from the slots, so that those of many connections fit the caches.
+#[repr(C, align(32))]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Details {
     /// When the client's first SYN came, in ns of `CLOCK_MONOTONIC`.
     pub opened_at: u64,
     /// When the server's SYN-ACK came; zero before.
     pub answered_at: u64,
     /// When the second FIN or a RST came; zero before.
     pub closed_at: u64,
-    /// The client's initial sequence number.
-    pub client_isn: Seq,
-    /// The server's initial sequence number.
-    pub server_isn: Seq,
-    /// The upper 32 bits of `packets`.
+    /// The upper 32 bits of [`Slot::packets`].
     pub packets_high: [u32; 2],
-    /// Zero.
-    pub padding: [u64; 3],
 }
-
-const _: () = assert!(size_of::<Slot>() == 128 && core::mem::offset_of!(Slot, opened_at) == 64);
 
 /// A slot's state word: generation (16 bits), FINs seen (8), state (8).
 ///
@@ -116,8 +110,8 @@ impl Word {
             State::Claimed => return true,
             State::SynSent | State::SynReceived => timeouts.connect,
             State::Established => timeouts.idle,
-            State::TimeWait => TIME_WAIT,
-            State::Closed => CLOSED,
+            State::TimeWait => timeouts.time_wait,
+            State::Closed => timeouts.closed,
         };
         last_seen.age(now).0 <= lifetime.0
     }
@@ -133,16 +127,15 @@ impl Slot {
 
     /// Packets to the server (0) or to the client (1).
     #[must_use]
-    pub const fn packets(&self, direction: usize) -> u64 {
-        (self.packets_high[direction] as u64) << 32 | self.packets[direction] as u64
+    pub const fn packets(&self, details: &Details, direction: usize) -> u64 {
+        (details.packets_high[direction] as u64) << 32 | self.packets[direction] as u64
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
+    use crate::time::Ticks;
 
     #[test]
     fn words_round_trip() {
@@ -161,23 +154,20 @@ mod tests {
 
     #[test]
     fn each_state_lives_as_long_as_it_should() {
-        let timeouts = Timeouts {
-            connect: Ticks::from_duration(Duration::from_secs(10)),
-            idle: Ticks::from_duration(Duration::from_secs(86_400)),
-        };
-        let secs = |n: u64| Tick::from_nanos(n * 1_000_000_000);
-        for (state, alive, dead) in [
-            (State::SynSent, 9, 11),
-            (State::SynReceived, 9, 11),
-            (State::Established, 86_399, 86_402),
-            (State::TimeWait, 59, 61),
-            (State::Closed, 4, 6),
+        let timeouts =
+            Timeouts { connect: Ticks(10), idle: Ticks(86_400), time_wait: Ticks(60), closed: Ticks(5) };
+        for (state, lifetime) in [
+            (State::SynSent, 10),
+            (State::SynReceived, 10),
+            (State::Established, 86_400),
+            (State::TimeWait, 60),
+            (State::Closed, 5),
         ] {
             let word = Word(1 << 16).with(state, Fins::NONE);
-            assert!(word.is_live(secs(0), secs(alive), &timeouts), "{state:?}");
-            assert!(!word.is_live(secs(0), secs(dead), &timeouts), "{state:?}");
+            assert!(word.is_live(Tick(7), Tick(7 + lifetime), &timeouts), "{state:?}");
+            assert!(!word.is_live(Tick(7), Tick(8 + lifetime), &timeouts), "{state:?}");
         }
-        assert!(!Word(1 << 16).is_live(secs(0), secs(0), &timeouts));
-        assert!(Word(0).claimed().is_live(secs(0), secs(1 << 20), &timeouts));
+        assert!(!Word(1 << 16).is_live(Tick(0), Tick(0), &timeouts));
+        assert!(Word(0).claimed().is_live(Tick(0), Tick(1 << 20), &timeouts));
     }
 }

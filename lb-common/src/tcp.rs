@@ -238,20 +238,19 @@ pub struct Effect {
 
 /// Follows a segment of an existing connection, any but a client's SYN.
 ///
-/// `sender` and `receiver` are the sides of the connection as the direction has them; the sender's
-/// is brought up to date. `isn` is the client's initial sequence number.
+/// `sender` and `receiver` are the sides of the connection as the direction has them; they are
+/// brought up to date.
 #[inline(always)]
 pub fn follow(
     (state, fins): (State, Fins),
     direction: Direction,
     sender: &mut Side,
     receiver: &mut Side,
-    isn: impl FnOnce() -> Seq,
     segment: &Segment,
 ) -> Effect {
     let unchanged = Effect { state, fins, plausible: false };
     if state.is_half_open() && direction == Direction::ToClient {
-        return answer(state, sender, receiver, isn(), segment);
+        return answer(state, sender, receiver, segment);
     }
     if state == State::SynSent || state == State::Closed {
         // Before the server's answer the client has nothing to say, not even RST; after a RST
@@ -283,10 +282,10 @@ pub fn follow(
 /// What a server's segment does to a half-open connection: it accepts, refuses, or is not the
 /// answer to this SYN.
 #[inline(always)]
-fn answer(state: State, server: &mut Side, client: &mut Side, isn: Seq, segment: &Segment) -> Effect {
+fn answer(state: State, server: &mut Side, client: &mut Side, segment: &Segment) -> Effect {
     let unchanged = Effect { state, fins: Fins::NONE, plausible: false };
     // A SYN that carried data (RFC 7413) may be acknowledged with or without it.
-    if !segment.flags.has(Flags::ACK) || !segment.ack.is_within(isn.plus(1), client.end) {
+    if !segment.flags.has(Flags::ACK) || !segment.ack.is_within(server.ack, client.end) {
         return unchanged;
     }
     if segment.flags.has(Flags::RST) {
@@ -315,13 +314,23 @@ pub enum OnSyn {
     Challenge,
 }
 
-/// Tells what a client's SYN with number `seq` means for a connection in `state` that began with
-/// `isn`.
+/// The two sides of a connection that a client's SYN opens.
 #[inline(always)]
 #[must_use]
-pub fn on_syn(state: State, isn: Seq, seq: Seq) -> OnSyn {
+pub const fn open(syn: &Segment) -> [Side; 2] {
+    let client = Side { end: syn.end(), ack: Seq(0) };
+    // The server has sent nothing yet, and has to acknowledge the SYN at least.
+    let server = Side { end: Seq(0), ack: syn.seq.plus(1) };
+    [client, server]
+}
+
+/// Tells what a client's SYN with number `seq` means for a connection in `state`.
+#[inline(always)]
+#[must_use]
+pub fn on_syn(state: State, sides: &[Side; 2], seq: Seq) -> OnSyn {
     match state {
-        State::SynSent | State::SynReceived if seq == isn => OnSyn::Retransmission,
+        // Until the client has acknowledged it, the server's acknowledgement is that of the SYN.
+        State::SynSent | State::SynReceived if seq.plus(1) == sides[1].ack => OnSyn::Retransmission,
         State::Established => OnSyn::Challenge,
         _ => OnSyn::Replaces,
     }
@@ -346,8 +355,8 @@ mod tests {
 
     impl Conn {
         fn syn_sent() -> Self {
-            let client = Side { end: ISN.plus(1), ack: Seq(0) };
-            Self { state: State::SynSent, fins: Fins::NONE, sides: [client, Side::default()] }
+            let syn = Segment { seq: ISN, flags: Flags(Flags::SYN), ..Segment::default() };
+            Self { state: State::SynSent, fins: Fins::NONE, sides: open(&syn) }
         }
 
         fn established() -> Self {
@@ -364,7 +373,7 @@ mod tests {
                 Direction::ToServer => (client, server),
                 Direction::ToClient => (server, client),
             };
-            let effect = follow((self.state, self.fins), direction, sender, receiver, || ISN, &segment);
+            let effect = follow((self.state, self.fins), direction, sender, receiver, &segment);
             (self.state, self.fins) = (effect.state, effect.fins);
             effect.plausible
         }
@@ -448,12 +457,13 @@ mod tests {
 
     #[test]
     fn a_syn_is_judged_by_the_state_it_meets() {
-        assert_eq!(on_syn(State::SynSent, ISN, ISN), OnSyn::Retransmission);
-        assert_eq!(on_syn(State::SynReceived, ISN, ISN), OnSyn::Retransmission);
-        assert_eq!(on_syn(State::SynSent, ISN, ISN.plus(9)), OnSyn::Replaces);
-        assert_eq!(on_syn(State::Established, ISN, ISN), OnSyn::Challenge);
-        assert_eq!(on_syn(State::TimeWait, ISN, ISN.plus(9)), OnSyn::Replaces);
-        assert_eq!(on_syn(State::Closed, ISN, ISN), OnSyn::Replaces);
+        let sides = Conn::syn_sent().sides;
+        assert_eq!(on_syn(State::SynSent, &sides, ISN), OnSyn::Retransmission);
+        assert_eq!(on_syn(State::SynReceived, &sides, ISN), OnSyn::Retransmission);
+        assert_eq!(on_syn(State::SynSent, &sides, ISN.plus(9)), OnSyn::Replaces);
+        assert_eq!(on_syn(State::Established, &sides, ISN), OnSyn::Challenge);
+        assert_eq!(on_syn(State::TimeWait, &sides, ISN.plus(9)), OnSyn::Replaces);
+        assert_eq!(on_syn(State::Closed, &sides, ISN), OnSyn::Replaces);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use lb_common::index::{Entry, Hash, Tuple};
 use lb_common::net::MacWord;
 use lb_common::reason::Reason;
 use lb_common::ring::RING_LEN;
-use lb_common::tcp::{self, Direction, Fins, OnSyn, Segment, Seq, Side, State};
+use lb_common::slot::Details;
+use lb_common::tcp::{self, Direction, Fins, OnSyn, Segment, State};
 
 use crate::index::Found;
 use crate::slots::{self, SlotRef};
@@ -36,11 +37,11 @@ pub struct Opening {
 }
 
 /// Finds or makes the connection of a SYN.
-#[inline(never)]
+#[inline(always)]
 pub fn connect(opening: Opening) -> Result<SlotRef, Reason> {
     let Found { slot, word, .. } = opening.known;
     let slot = if opening.known.is_some() {
-        match tcp::on_syn(word.state(), slot.fields().client_isn, opening.segment.seq) {
+        match tcp::on_syn(word.state(), &slot.fields().sides, opening.segment.seq) {
             OnSyn::Replaces if slot.release(word) => open(&opening)?,
             OnSyn::Replaces => return Err(Reason::LostRace),
             OnSyn::Challenge => slot,
@@ -84,6 +85,13 @@ fn open(opening: &Opening) -> Result<SlotRef, Reason> {
         return Err(Reason::LostRace);
     }
     maps::count_path(tuple.frontend(), number, |path| path.connections += 1);
+    // Behind the last atomic operation: each of them waits until all stores before it have reached
+    // the cache, and this one's line is not in it.
+    if let Some(details) = slot.details() {
+        // SAFETY: the helper has no preconditions.
+        let opened_at = unsafe { bpf_ktime_get_ns() };
+        *details = Details { opened_at, answered_at: 0, closed_at: 0, packets_high: [0; 2] };
+    }
     Ok(slot)
 }
 
@@ -110,16 +118,9 @@ fn fill(slot: SlotRef, server: u16, opening: &Opening) {
     let fields = slot.fields();
     fields.last_seen = opening.context.now;
     fields.tuple = opening.tuple;
-    fields.sides = [Side { end: opening.segment.end(), ack: Seq(0) }, Side::default()];
+    fields.sides = tcp::open(&opening.segment);
     fields.client_mac = opening.source_mac.into();
     fields.server = server;
     fields.packets = [0; 2];
-    fields.packets_high = [0; 2];
     fields.bytes = [0; 2];
-    // SAFETY: the helper has no preconditions.
-    fields.opened_at = unsafe { bpf_ktime_get_ns() };
-    fields.answered_at = 0;
-    fields.closed_at = 0;
-    fields.client_isn = opening.segment.seq;
-    fields.server_isn = Seq(0);
 }

@@ -1,12 +1,13 @@
 //! Finds the connection of a packet and keeps its state.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use lb_common::counters::PathCounters;
 use lb_common::frontend::Frontend;
 use lb_common::index::Tuple;
 use lb_common::net::{Mac, MacWord, Port};
 use lb_common::reason::Reason;
 use lb_common::server::Server;
-use lb_common::slot::Word;
+use lb_common::slot::{Slot, Word};
 use lb_common::tcp::{self, Direction, Effect, Flags, Segment, State};
 
 use crate::connect::{self, Opening};
@@ -105,16 +106,26 @@ fn follow(context: &Context, slot: SlotRef, word: Word, direction: Direction, se
         fields.last_seen = context.now;
     }
     if effect.state != word.state() || effect.fins != word.fins() {
-        change_state(slot, word, effect, direction, *segment);
+        change_state(Change { slot, word, effect, direction, segment: *segment });
     }
     account(slot, direction, segment);
+}
+
+/// A change of state that a segment makes. One value, because a BPF function takes no more than
+/// five words of arguments.
+struct Change {
+    slot: SlotRef,
+    word: Word,
+    effect: Effect,
+    direction: Direction,
+    segment: Segment,
 }
 
 /// Stores a new state. Should another packet have stored one first, this one is judged again: its
 /// sequence numbers are in already, so the same verdict comes out on top of the other's.
 #[inline(never)]
-fn change_state(slot: SlotRef, word: Word, effect: Effect, direction: Direction, segment: Segment) {
-    let (mut word, mut effect) = (word, effect);
+fn change_state(change: Change) {
+    let Change { slot, mut word, mut effect, direction, segment } = change;
     for _ in 0..TRIES {
         if slot.swap(word, word.with(effect.state, effect.fins)) {
             return note(slot, effect.state, direction, &segment);
@@ -132,20 +143,18 @@ fn change_state(slot: SlotRef, word: Word, effect: Effect, direction: Direction,
 #[inline(always)]
 fn note(slot: SlotRef, state: State, direction: Direction, segment: &Segment) {
     let fields = slot.fields();
+    let Some(details) = slot.details() else { return };
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     match state {
-        State::SynReceived => {
-            fields.answered_at = now;
-            fields.server_isn = segment.seq;
-        }
+        State::SynReceived => details.answered_at = now,
         State::Established if segment.flags.has(Flags::FIN) => {}
-        State::Established => maps::count_path(fields.tuple.frontend(), fields.server, |path| path.established += 1),
-        State::Closed if direction == Direction::ToClient && fields.answered_at == 0 => {
-            fields.closed_at = now;
-            maps::count_path(fields.tuple.frontend(), fields.server, |path| path.refused += 1);
+        State::Established => count(fields, |path| path.established += 1),
+        State::Closed if direction == Direction::ToClient && details.answered_at == 0 => {
+            details.closed_at = now;
+            count(fields, |path| path.refused += 1);
         }
-        State::TimeWait | State::Closed => fields.closed_at = now,
+        State::TimeWait | State::Closed => details.closed_at = now,
         State::Free | State::Claimed | State::SynSent => {}
     }
 }
@@ -154,13 +163,12 @@ fn note(slot: SlotRef, state: State, direction: Direction, segment: &Segment) {
 #[inline(always)]
 fn judge(slot: SlotRef, word: Word, direction: Direction, segment: &Segment) -> Effect {
     let fields = slot.fields();
-    let isn = fields.client_isn;
     let [client, server] = &mut fields.sides;
     let (sender, receiver) = match direction {
         Direction::ToServer => (client, server),
         Direction::ToClient => (server, client),
     };
-    tcp::follow((word.state(), word.fins()), direction, sender, receiver, || isn, segment)
+    tcp::follow((word.state(), word.fins()), direction, sender, receiver, segment)
 }
 
 /// Counts a packet to the connection, and to its frontend and server.
@@ -170,12 +178,26 @@ pub fn account(slot: SlotRef, direction: Direction, segment: &Segment) {
     let i = direction as usize;
     fields.packets[i] = fields.packets[i].wrapping_add(1);
     if fields.packets[i] == 0 {
-        fields.packets_high[i] += 1;
+        carry(slot, i);
     }
     let bytes = u64::from(segment.payload);
     fields.bytes[i] += bytes;
-    maps::count_path(fields.tuple.frontend(), fields.server, |path| {
+    count(fields, |path| {
         path.packets[i] += 1;
         path.bytes[i] += bytes;
     });
+}
+
+/// Changes the counters of a connection's frontend and server.
+#[inline(always)]
+fn count(fields: &Slot, change: impl FnOnce(&mut PathCounters)) {
+    maps::count_path(fields.tuple.frontend(), fields.server, change);
+}
+
+/// The low 32 bits of a packet counter have wrapped.
+#[inline(never)]
+fn carry(slot: SlotRef, direction: usize) {
+    if let Some(details) = slot.details() {
+        details.packets_high[direction & 1] += 1;
+    }
 }

@@ -22,7 +22,7 @@ pub mod parse;
 pub mod rewrite;
 pub mod slots;
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
 use lb_common::reason::{Disposition, Reason};
 use lb_common::setup::Setup;
 use lb_common::time::Tick;
@@ -72,7 +72,7 @@ fn forward(packet: &Packet) -> Result<(), Reason> {
     let setup = maps::setup().ok_or(Reason::OtherPort)?;
     let (headers, ours) = classify::classify(packet, setup)?;
     // SAFETY: the helper has no preconditions.
-    let now = Tick::from_nanos(unsafe { bpf_ktime_get_coarse_ns() });
+    let now = Tick::from_jiffies(unsafe { bpf_jiffies64() });
     let context = Context { setup, now };
     let rewrite = match ours {
         Ours::Frontend(frontend) => conntrack::from_client(&context, frontend, packet, &headers)?,

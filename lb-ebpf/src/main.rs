@@ -7,6 +7,7 @@ fn main() {
 }
 
 use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use lb_ebpf::Verdict;
@@ -20,6 +21,16 @@ pub fn xlb_xdp(ctx: XdpContext) -> u32 {
         Verdict::Drop => xdp_action::XDP_DROP,
         Verdict::Transmit => xdp_action::XDP_TX,
     }
+}
+
+/// Tells the packet path's time to the CLI: writes the jiffies into the packet of a test run.
+#[xdp]
+pub fn xlb_clock(ctx: XdpContext) -> u32 {
+    let packet = Packet::from_xdp(&ctx);
+    let Some(answer) = packet.header::<[u8; 8]>(0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: the helper has no preconditions.
+    *answer = unsafe { bpf_jiffies64() }.to_ne_bytes();
+    xdp_action::XDP_PASS
 }
 
 #[cfg(target_arch = "bpf")]

@@ -14,7 +14,7 @@ use lb_common::reason::{REASONS as REASON_COUNT, Reason};
 use lb_common::ring::{Ring, ring_index};
 use lb_common::server::{Cursor, MAX_SERVERS};
 use lb_common::setup::Setup;
-use lb_common::slot::Slot;
+use lb_common::slot::{Details, Slot};
 
 /// One element: everything that the agent tells the program.
 #[map]
@@ -35,6 +35,10 @@ static SLOT_CURSORS: Array<Cursor> = Array::with_max_entries(MAX_SERVERS, 0);
 /// The connections; the agent sets how many.
 #[map]
 static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What else there is to know of a connection, by slot number; as many.
+#[map]
+static DETAILS: Array<Details> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// From tuples to connections; the agent sets how many.
 #[map]
@@ -81,6 +85,13 @@ pub fn slot_cursor(server: u16) -> Option<*mut Cursor> {
 #[must_use]
 pub fn slot(number: u32) -> Option<*mut Slot> {
     SLOTS.get_ptr_mut(number)
+}
+
+/// A slot's details, by the slot's number.
+#[inline(always)]
+#[must_use]
+pub fn details(number: u32) -> Option<*mut Details> {
+    DETAILS.get_ptr_mut(number)
 }
 
 /// A bucket of the index by number.

@@ -7,7 +7,7 @@
 
 use lb_common::frontend::Timeouts;
 use lb_common::index::Tuple;
-use lb_common::slot::{Slot, Word};
+use lb_common::slot::{Details, Slot, Word};
 use lb_common::tcp::{Fins, State};
 use lb_common::time::Tick;
 
@@ -50,6 +50,15 @@ impl SlotRef {
         // SAFETY: the verifier lets only whole elements of the map through, and every bit pattern
         // is a slot. Who may write what, the module's documentation says.
         unsafe { &mut *self.slot }
+    }
+
+    /// What else there is to know of the connection.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::mut_from_ref, reason = "as in `fields`")]
+    pub fn details(&self) -> Option<&mut Details> {
+        // SAFETY: as in `fields`.
+        maps::details(self.number).map(|details| unsafe { &mut *details })
     }
 
     /// The state word as it is now.
@@ -101,7 +110,7 @@ impl SlotRef {
 /// is found, one whose connection was reset.
 #[inline(always)]
 pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef, Word)> {
-    let ports = u64::from(context.setup.settings.nat_ports);
+    let ports = u32::from(context.setup.settings.nat_ports);
     let cursor = maps::slot_cursor(server)?;
     // SAFETY: an element of the map, changed only by this operation and at start.
     let start = unsafe { atomic::fetch_add_u64(&raw mut (*cursor).position, 1) };
@@ -110,14 +119,17 @@ pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef
     }
     let mut reset = None;
     for probe in 0..PROBES {
-        let port = (start + u64::from(probe)) % ports;
-        let slot = SlotRef::get(first_slot + port as u32)?;
+        let port = (start as u32).wrapping_add(probe) % ports;
+        let slot = SlotRef::get(first_slot + port)?;
         let word = slot.word();
         if !slot.is_held(word, context) {
             let claimed = word.claimed();
             if slot.swap(word, claimed) {
-                // SAFETY: as above. The probed slots are behind us, for the sake of the rotation.
-                unsafe { atomic::fetch_add_u64(&raw mut (*cursor).position, u64::from(probe)) };
+                if probe > 0 {
+                    // The slots that were not free are behind us, for the sake of the rotation.
+                    // SAFETY: as above.
+                    unsafe { atomic::fetch_add_u64(&raw mut (*cursor).position, u64::from(probe)) };
+                }
                 return Some((slot, claimed));
             }
         } else if word.state() == State::Closed {

@@ -5,7 +5,6 @@
 //! measured packet took the path that it claims to measure.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
@@ -254,7 +253,7 @@ impl Rig {
 }
 
 fn wanted(servers: u32) -> Wanted {
-    let day = Ticks::from_duration(Duration::from_secs(86_400));
+    let long = Ticks(u32::MAX / 2);
     let server = |number: u32| WantedServer {
         // The first is the fixed point; the others are only there for their slots.
         address: SocketAddrV4::new(Ipv4Addr::from(u32::from(HOST) + number), SERVICE.port()),
@@ -269,7 +268,7 @@ fn wanted(servers: u32) -> Wanted {
         mtu: 1500,
         frontends: vec![WantedFrontend {
             bind: SERVICE,
-            timeouts: Timeouts { connect: day, idle: day },
+            timeouts: Timeouts { connect: long, idle: long, time_wait: long, closed: long },
             servers: (0..servers as u16).collect(),
         }],
         servers: (0..servers).map(server).collect(),

@@ -16,7 +16,7 @@ use crate::dataplane::maps::Maps;
 use crate::dataplane::object::{self, PROGRAM, XLB};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::status::StatusBoard;
-use crate::dataplane::table;
+use crate::dataplane::{table, ticker};
 use crate::health::report::{NoServer, StateChange};
 use crate::health::{Checker, Event, Transition};
 use crate::neighbours::{Interface, NextHop, Resolver};
@@ -63,14 +63,16 @@ impl<'c> Agent<'c> {
     ) -> Result<Self> {
         let wanted = plan::wanted(config, interface);
         let mut ebpf = object::load(XLB, wanted.sizes)?;
-        object::load_program(&mut ebpf, PROGRAM)?;
         let board = pins.pin_maps(&ebpf)?;
+        for name in [PROGRAM, ticker::PROGRAM] {
+            object::load_program(&mut ebpf, name)?;
+            pins.pin_program(&mut ebpf, name)?;
+        }
         let control = Control::new(Maps::gather(|name| table::take(&mut ebpf, name))?, wanted)?;
         let roster = Roster::new(config, interface);
         let mut agent = Self { config, control, roster, board };
         agent.await_next_hops(next_hops).await?;
         let program = object::program(&mut ebpf, PROGRAM)?;
-        pins.pin_program(program)?;
         let attached = attach::attach(program, &interface.name, plan::mode(config))?;
         pins.pin_link(attached.link)?;
         agent.roster.set_mode(attached.mode);

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
+use lb_common::time::Jiffy;
+use nix::time::{ClockId, clock_getres, clock_gettime};
 
 /// Now, since an arbitrary point that is the same for all processes until the next boot: the clock
 /// that the data plane stamps its connections with.
@@ -10,6 +11,14 @@ use nix::time::{ClockId, clock_gettime};
 pub fn monotonic() -> Duration {
     // The clock exists on every Linux, so there is nothing to go wrong.
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// How long a jiffy of this kernel is: the coarse clocks advance with it, and say so.
+#[must_use]
+pub fn jiffy() -> Jiffy {
+    /// What Debian and Raspberry Pi OS configure.
+    const USUAL: Duration = Duration::from_millis(4);
+    Jiffy(clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).map_or(USUAL, Duration::from))
 }
 
 /// A moment of this process in milliseconds of that clock.

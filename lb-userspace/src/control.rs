@@ -163,7 +163,7 @@ fn setup(wanted: &Wanted, hash_key: HashKey) -> Result<Box<Setup>, Error> {
             ring: RingRef::default(),
             timeouts: frontend.timeouts,
             next,
-            padding: [0; 5],
+            padding: 0,
         };
     }
     Ok(setup)

@@ -8,7 +8,7 @@ use lb_common::frontend;
 use lb_common::net::{Mac, socket_addr};
 use lb_common::reason::Reason;
 use lb_common::server;
-use lb_common::slot::Slot;
+use lb_common::slot::{Details, Slot};
 use lb_common::tcp::{Direction, State};
 use lb_common::time::Tick;
 
@@ -25,6 +25,7 @@ pub struct Observer {
     maps: Maps,
     status: Status,
     now: Duration,
+    now_tick: Tick,
 }
 
 /// How many connections there are, by server, frontend and state.
@@ -35,13 +36,15 @@ impl Observer {
     pub fn open(pins: &Pins) -> Result<Self, Error> {
         let (maps, board) = pins.open()?;
         let status = board.read()?;
-        Ok(Self { maps, status, now: clock::monotonic() })
+        let now_tick = pins.open_ticker()?.now()?;
+        Ok(Self { maps, status, now: clock::monotonic(), now_tick })
     }
 
     /// The connections that hold a slot now.
     pub fn connections(&self) -> Result<Vec<Connection>, Error> {
         let view = self.maps.slots.view()?;
-        Ok(view.used().filter_map(|(number, slot)| self.connection(number, &slot)).collect())
+        let connection = |(number, slot)| self.connection(number, &slot, &view.details(number)?);
+        Ok(view.used().filter_map(connection).collect())
     }
 
     /// Everything else.
@@ -67,8 +70,7 @@ impl Observer {
 
     fn is_live(&self, slot: &Slot) -> bool {
         let timeouts = &self.setup(slot.tuple.frontend()).timeouts;
-        let now = Tick::from_nanos(self.now.as_nanos() as u64);
-        slot.word().state() != State::Claimed && slot.word().is_live(slot.last_seen, now, timeouts)
+        slot.word().state() != State::Claimed && slot.word().is_live(slot.last_seen, self.now_tick, timeouts)
     }
 
     fn setup(&self, frontend: u16) -> &frontend::Frontend {
@@ -88,14 +90,13 @@ impl Observer {
         Ok(census)
     }
 
-    fn connection(&self, number: u32, slot: &Slot) -> Option<Connection> {
+    fn connection(&self, number: u32, slot: &Slot, details: &Details) -> Option<Connection> {
         if !self.is_live(slot) {
             return None;
         }
         let frontend = self.status.frontends.get(usize::from(slot.tuple.frontend()))?;
         let server = self.status.servers.get(usize::from(slot.server))?;
         let first_slot = self.server_setup(slot.server).first_slot;
-        let now = Tick::from_nanos(self.now.as_nanos() as u64);
         let [to_server, to_client] = [Direction::ToServer as usize, Direction::ToClient as usize];
         Some(Connection {
             client: socket_addr(slot.tuple.addr(), slot.tuple.port()),
@@ -104,10 +105,10 @@ impl Observer {
             server: server.name.clone(),
             nat_port: self.maps.setup.get().settings.nat_first + (number - first_slot) as u16,
             state: slot.word().state(),
-            age: self.now.saturating_sub(Duration::from_nanos(slot.opened_at)),
-            idle: slot.last_seen.age(now).duration(),
-            packets_to_server: slot.packets(to_server),
-            packets_to_client: slot.packets(to_client),
+            age: self.now.saturating_sub(Duration::from_nanos(details.opened_at)),
+            idle: clock::jiffy().duration(slot.last_seen.age(self.now_tick)),
+            packets_to_server: slot.packets(details, to_server),
+            packets_to_client: slot.packets(details, to_client),
             bytes_to_server: slot.bytes[to_server],
             bytes_to_client: slot.bytes[to_client],
         })

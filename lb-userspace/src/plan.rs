@@ -1,8 +1,10 @@
 //! From the configuration to what the data plane is to do.
 
-use lb_common::frontend::Timeouts;
-use lb_common::time::Ticks;
+use std::time::Duration;
 
+use lb_common::frontend::Timeouts;
+
+use crate::clock;
 use crate::config::model::{Backend, Check, Config};
 use crate::config::model;
 use crate::control::{Wanted, WantedFrontend, WantedServer};
@@ -46,10 +48,19 @@ fn server_numbers(config: &Config, backend: usize) -> Vec<u16> {
     (first..first + count).map(|number| number as u16).collect()
 }
 
+/// How long a connection is remembered after both FINs, as Linux' own TIME_WAIT.
+const TIME_WAIT: Duration = Duration::from_secs(60);
+
+/// How long a connection is remembered after a RST.
+const CLOSED: Duration = Duration::from_secs(5);
+
 fn timeouts(backend: &Backend) -> Timeouts {
+    let jiffy = clock::jiffy();
     Timeouts {
-        connect: Ticks::from_duration(backend.timeouts.connect),
-        idle: Ticks::from_duration(backend.timeouts.idle),
+        connect: jiffy.ticks(backend.timeouts.connect),
+        idle: jiffy.ticks(backend.timeouts.idle),
+        time_wait: jiffy.ticks(TIME_WAIT),
+        closed: jiffy.ticks(CLOSED),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod setup;
 pub mod slots;
 pub mod status;
 pub mod table;
+pub mod ticker;
 
 use std::path::PathBuf;
 

@@ -36,6 +36,7 @@ pub fn load(object: &[u8], sizes: Sizes) -> Result<Ebpf, Error> {
     let mut loader = EbpfLoader::new();
     loader
         .map_max_entries("SLOTS", sizes.slots())
+        .map_max_entries("DETAILS", sizes.slots())
         .map_max_entries("INDEX", buckets_for(sizes.slots()));
     Ok(loader.load(object)?)
 }

@@ -9,15 +9,15 @@ use aya::maps::{Map, MapData};
 use aya::programs::links::FdLink;
 use lb_common::LAYOUT_VERSION;
 
-use super::Error;
 use super::maps::{Maps, NAMES};
 use super::status::{self, StatusBoard};
+use super::ticker::{self, Ticker};
+use super::{Error, object};
 
 /// Where the pins of the host's one data plane are.
 pub const DEFAULT_DIRECTORY: &str = "/sys/fs/bpf/xlb";
 
 const LINK: &str = "link";
-const PROGRAM: &str = "program";
 
 /// A directory of pins.
 #[derive(Clone, Debug)]
@@ -58,10 +58,10 @@ impl Pins {
         StatusBoard::create(&self.directory.join(status::NAME))
     }
 
-    /// Pins the program.
-    pub fn pin_program(&self, program: &mut aya::programs::Xdp) -> Result<(), Error> {
-        let path = self.directory.join(PROGRAM);
-        program.pin(&path).map_err(|source| Error::Pin { path, source })
+    /// Pins a loaded program of the object under its own name.
+    pub fn pin_program(&self, ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
+        let path = self.directory.join(name);
+        object::program(ebpf, name)?.pin(&path).map_err(|source| Error::Pin { path, source })
     }
 
     /// Pins the link that holds the program on the interface.
@@ -82,6 +82,11 @@ impl Pins {
             return Err(Error::Layout { path: self.directory.clone(), found, known: LAYOUT_VERSION });
         }
         Ok((maps, StatusBoard::open(&self.directory.join(status::NAME))?))
+    }
+
+    /// Opens the pinned clock of the packet path.
+    pub fn open_ticker(&self) -> Result<Ticker, Error> {
+        Ticker::open(&self.directory.join(ticker::PROGRAM))
     }
 
     fn open_map(&self, name: &'static str) -> Result<Map, Error> {

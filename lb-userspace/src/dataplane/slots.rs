@@ -1,20 +1,22 @@
 //! The connection slots, mapped into our own memory: read without system calls.
 
 use aya::maps::Map;
-use lb_common::slot::Slot;
+use lb_common::slot::{Details, Slot, Word};
 use memmap2::MmapRaw;
 
 use super::{Error, memory, table};
 
-/// The `SLOTS` map.
+/// The `SLOTS` and `DETAILS` maps.
 pub struct Slots {
-    map: Map,
+    slots: Map,
+    details: Map,
     count: u32,
 }
 
 /// A view of all slots.
 pub struct SlotView {
-    memory: MmapRaw,
+    slots: MmapRaw,
+    details: MmapRaw,
     count: u32,
 }
 
@@ -22,15 +24,13 @@ pub struct SlotView {
 pub struct SlotViewMut(SlotView);
 
 impl Slots {
-    /// Wraps the map.
-    pub(super) fn new(map: Map) -> Result<Self, Error> {
-        let data = table::data(&map).ok_or(Error::Missing("SLOTS"))?;
-        let info = data.info().map_err(|source| Error::Map { name: "SLOTS", source })?;
-        if info.value_size() as usize != size_of::<Slot>() {
-            return Err(Error::Missing("SLOTS of this version"));
+    /// Wraps the maps.
+    pub(super) fn new(slots: Map, details: Map) -> Result<Self, Error> {
+        let count = elements::<Slot>("SLOTS", &slots)?;
+        if elements::<Details>("DETAILS", &details)? != count {
+            return Err(Error::Missing("DETAILS for all SLOTS"));
         }
-        let count = info.max_entries();
-        Ok(Self { map, count })
+        Ok(Self { slots, details, count })
     }
 
     /// How many slots there are.
@@ -41,12 +41,26 @@ impl Slots {
 
     /// Maps the slots into memory. Pages count as the caller's once they are looked at.
     pub fn view(&self) -> Result<SlotView, Error> {
-        Ok(SlotView { memory: memory::read_only("SLOTS", &self.map)?, count: self.count })
+        let slots = memory::read_only("SLOTS", &self.slots)?;
+        let details = memory::read_only("DETAILS", &self.details)?;
+        Ok(SlotView { slots, details, count: self.count })
     }
 
     /// Maps the slots into memory to change them, while no packet is under way.
     pub fn view_mut(&self) -> Result<SlotViewMut, Error> {
-        Ok(SlotViewMut(SlotView { memory: memory::writable("SLOTS", &self.map)?, count: self.count }))
+        let slots = memory::writable("SLOTS", &self.slots)?;
+        Ok(SlotViewMut(SlotView { slots, ..self.view()? }))
+    }
+}
+
+/// How many elements of type `T` an array map has.
+fn elements<T>(name: &'static str, map: &Map) -> Result<u32, Error> {
+    let data = table::data(map).ok_or(Error::Missing(name))?;
+    let info = data.info().map_err(|source| Error::Map { name, source })?;
+    if info.value_size() as usize == size_of::<T>() {
+        Ok(info.max_entries())
+    } else {
+        Err(Error::Missing("connection slots of this version"))
     }
 }
 
@@ -54,12 +68,11 @@ impl SlotViewMut {
     /// Changes every slot that has ever been used, and returns how many there are.
     pub fn change_used(&mut self, mut change: impl FnMut(&mut Slot)) -> u32 {
         let Self(view) = self;
-        let used = (0..view.count).filter(|number| view.is_used(*number));
         let mut changed = 0;
-        for number in used {
+        for number in (0..view.count).filter(|number| view.is_used(*number)) {
             // SAFETY: within the mapping, which `self` alone works on for the moment: the caller
             // has said that no packet is under way.
-            change(unsafe { &mut *view.memory.as_mut_ptr().cast::<Slot>().add(number as usize) });
+            change(unsafe { &mut *view.slot(number).cast_mut() });
             changed += 1;
         }
         changed
@@ -67,25 +80,28 @@ impl SlotViewMut {
 }
 
 impl SlotView {
-    /// A copy of a slot, as far as it did not change hands meanwhile.
+    /// A copy of a slot, if it did not change hands meanwhile.
     #[must_use]
     pub fn get(&self, number: u32) -> Option<Slot> {
         if number >= self.count {
             return None;
         }
-        let slot = self.memory.as_ptr().cast::<Slot>().wrapping_add(number as usize);
         // SAFETY: within the mapping, which is page-aligned and lives as long as `self`; every bit
         // pattern is a slot. The data plane writes meanwhile, hence volatile, and hence the second
         // look at the generation.
-        let (copy, after) = unsafe { (slot.read_volatile(), (&raw const (*slot).word).read_volatile()) };
-        (copy.word().generation() == lb_common::slot::Word(after).generation()).then_some(copy)
+        let copy = unsafe { self.slot(number).read_volatile() };
+        (copy.word().generation() == self.word(number).generation()).then_some(copy)
     }
 
-    /// Whether a slot has ever been used, without copying it.
-    fn is_used(&self, number: u32) -> bool {
-        let slot = self.memory.as_ptr().cast::<Slot>().wrapping_add(number as usize);
-        // SAFETY: as in `get`; the caller keeps to `count`.
-        unsafe { (&raw const (*slot).word).read_volatile() != 0 }
+    /// A copy of a slot's details.
+    #[must_use]
+    pub fn details(&self, number: u32) -> Option<Details> {
+        if number >= self.count {
+            return None;
+        }
+        let details = self.details.as_ptr().cast::<Details>().wrapping_add(number as usize);
+        // SAFETY: as in `get`; there are as many details as slots.
+        Some(unsafe { details.read_volatile() })
     }
 
     /// Copies of all slots that have ever been used, with their numbers.
@@ -93,5 +109,19 @@ impl SlotView {
         (0..self.count)
             .filter(|number| self.is_used(*number))
             .filter_map(|number| self.get(number).map(|slot| (number, slot)))
+    }
+
+    /// Whether a slot has ever been used, without copying it.
+    fn is_used(&self, number: u32) -> bool {
+        self.word(number) != Word(0)
+    }
+
+    fn word(&self, number: u32) -> Word {
+        // SAFETY: as in `get`; the callers keep to `count`.
+        Word(unsafe { (&raw const (*self.slot(number)).word).read_volatile() })
+    }
+
+    fn slot(&self, number: u32) -> *const Slot {
+        self.slots.as_ptr().cast::<Slot>().wrapping_add(number as usize)
     }
 }
