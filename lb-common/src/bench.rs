@@ -59,13 +59,8 @@ mod tests {
 
     #[test]
     fn every_flow_comes_once_in_a_round() {
-        let mut flows = Flows {
-            taken: 0,
-            bits: 16,
-            addr: Addr::default(),
-            port: Port::default(),
-            padding: [0; 3],
-        };
+        let mut flows =
+            Flows { taken: 0, bits: 16, addr: Addr::default(), port: Port::default(), padding: [0; 3] };
         let mut seen = HashSet::new();
         for _ in 0..1 << 16 {
             assert!(seen.insert(flows.next()));

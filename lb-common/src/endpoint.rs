@@ -31,14 +31,14 @@ impl Default for Endpoints {
 fn place(addr: Addr, port: Port) -> usize {
     // Fibonacci hashing: the upper bits of a product with 2³²/φ. Servers are configured, not
     // chosen by strangers, so no key is needed.
-    let word = addr.wire() ^ (port.wire() as u32) << 16;
+    let word = addr.wire() ^ u32::from(port.wire()) << 16;
     (word.wrapping_mul(0x9e37_79b9) >> 22) as usize
 }
 
 /// Address, port and number plus one, so that an empty place is zero.
 #[inline(always)]
 fn pack(addr: Addr, port: Port) -> u64 {
-    (addr.wire() as u64) << 32 | (port.wire() as u64) << 16
+    u64::from(addr.wire()) << 32 | u64::from(port.wire()) << 16
 }
 
 impl Endpoints {
@@ -63,7 +63,7 @@ impl Endpoints {
     /// Enters a server; `false` when all its places are taken by others.
     #[must_use]
     pub fn insert(&mut self, addr: Addr, port: Port, number: u16) -> bool {
-        let entry = pack(addr, port) | u64::from(number) + 1;
+        let entry = pack(addr, port) | (u64::from(number) + 1);
         let first = place(addr, port);
         for probe in 0..PROBES {
             let found = &mut self.places[(first + probe) % PLACES];

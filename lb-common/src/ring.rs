@@ -56,8 +56,9 @@ impl Ring {
         let weights = &mut weights[..shares.len()];
         reduce(weights);
         let total: i64 = weights.iter().sum();
+        let len = u32::try_from(total).unwrap_or_default();
         let mut current = [0i64; MAX_SERVERS as usize];
-        for entry in &mut self.servers[..total as usize] {
+        for entry in &mut self.servers[..len as usize] {
             let mut richest = 0;
             for (i, weight) in weights.iter().enumerate() {
                 current[i] += weight;
@@ -68,7 +69,7 @@ impl Ring {
             current[richest] -= total;
             *entry = shares[richest].server;
         }
-        total as u32
+        len
     }
 }
 

@@ -361,8 +361,8 @@ mod tests {
 
         fn established() -> Self {
             let mut conn = Self::syn_sent();
-            assert!(conn.to_client(SERVER_ISN, ISN.plus(1), 0, Flags::SYN | Flags::ACK));
-            assert!(conn.to_server(ISN.plus(1), SERVER_ISN.plus(1), 0, Flags::ACK));
+            assert!(conn.server_sends(SERVER_ISN, ISN.plus(1), 0, Flags::SYN | Flags::ACK));
+            assert!(conn.client_sends(ISN.plus(1), SERVER_ISN.plus(1), 0, Flags::ACK));
             assert_eq!(conn.state, State::Established);
             conn
         }
@@ -378,11 +378,11 @@ mod tests {
             effect.plausible
         }
 
-        fn to_server(&mut self, seq: Seq, ack: Seq, payload: u32, flags: u8) -> bool {
+        fn client_sends(&mut self, seq: Seq, ack: Seq, payload: u32, flags: u8) -> bool {
             self.apply(Direction::ToServer, Segment { seq, ack, payload, flags: Flags(flags) })
         }
 
-        fn to_client(&mut self, seq: Seq, ack: Seq, payload: u32, flags: u8) -> bool {
+        fn server_sends(&mut self, seq: Seq, ack: Seq, payload: u32, flags: u8) -> bool {
             self.apply(Direction::ToClient, Segment { seq, ack, payload, flags: Flags(flags) })
         }
     }
@@ -395,11 +395,11 @@ mod tests {
     #[test]
     fn a_blind_ack_does_not_establish() {
         let mut conn = Conn::syn_sent();
-        assert!(!conn.to_server(ISN.plus(1), Seq(77), 0, Flags::ACK));
+        assert!(!conn.client_sends(ISN.plus(1), Seq(77), 0, Flags::ACK));
         assert_eq!(conn, Conn::syn_sent());
-        conn.to_client(SERVER_ISN, ISN.plus(1), 0, Flags::SYN | Flags::ACK);
+        conn.server_sends(SERVER_ISN, ISN.plus(1), 0, Flags::SYN | Flags::ACK);
         for ack in [SERVER_ISN, SERVER_ISN.plus(2), Seq(0)] {
-            assert!(!conn.to_server(ISN.plus(1), ack, 0, Flags::ACK));
+            assert!(!conn.client_sends(ISN.plus(1), ack, 0, Flags::ACK));
             assert_eq!(conn.state, State::SynReceived);
         }
     }
@@ -408,33 +408,33 @@ mod tests {
     fn only_the_answer_to_this_syn_counts() {
         for flags in [Flags::SYN | Flags::ACK, Flags::RST | Flags::ACK] {
             let mut conn = Conn::syn_sent();
-            assert!(!conn.to_client(SERVER_ISN, ISN.plus(2), 0, flags));
+            assert!(!conn.server_sends(SERVER_ISN, ISN.plus(2), 0, flags));
             assert_eq!(conn, Conn::syn_sent());
         }
         let mut conn = Conn::syn_sent();
-        assert!(conn.to_client(Seq(0), ISN.plus(1), 0, Flags::RST | Flags::ACK));
+        assert!(conn.server_sends(Seq(0), ISN.plus(1), 0, Flags::RST | Flags::ACK));
         assert_eq!(conn.state, State::Closed);
     }
 
     #[test]
     fn a_client_that_gives_up_before_the_answer_does_not_end_the_slot() {
         let mut conn = Conn::syn_sent();
-        assert!(!conn.to_server(ISN.plus(1), Seq(0), 0, Flags::RST));
+        assert!(!conn.client_sends(ISN.plus(1), Seq(0), 0, Flags::RST));
         assert_eq!(conn.state, State::SynSent);
     }
 
     #[test]
     fn a_blind_rst_does_not_end() {
         let mut conn = Conn::established();
-        assert!(conn.to_server(ISN.plus(1), SERVER_ISN.plus(1), 1000, Flags::ACK));
-        assert!(!conn.to_server(ISN.plus(1002), Seq(0), 0, Flags::RST));
-        assert!(!conn.to_server(ISN, Seq(0), 0, Flags::RST));
-        assert!(!conn.to_client(SERVER_ISN.plus(2), Seq(0), 0, Flags::RST));
+        assert!(conn.client_sends(ISN.plus(1), SERVER_ISN.plus(1), 1000, Flags::ACK));
+        assert!(!conn.client_sends(ISN.plus(1002), Seq(0), 0, Flags::RST));
+        assert!(!conn.client_sends(ISN, Seq(0), 0, Flags::RST));
+        assert!(!conn.server_sends(SERVER_ISN.plus(2), Seq(0), 0, Flags::RST));
         assert_eq!(conn.state, State::Established);
         // Anywhere between the server's last acknowledgement and the client's last byte, it may.
         for seq in [ISN.plus(1), ISN.plus(500), ISN.plus(1001)] {
             let mut conn = conn;
-            assert!(conn.to_server(seq, Seq(0), 0, Flags::RST));
+            assert!(conn.client_sends(seq, Seq(0), 0, Flags::RST));
             assert_eq!(conn.state, State::Closed);
         }
     }
@@ -442,16 +442,16 @@ mod tests {
     #[test]
     fn both_fins_in_either_order_end_in_time_wait() {
         let mut conn = Conn::established();
-        assert!(conn.to_server(ISN.plus(1), SERVER_ISN.plus(1), 0, Flags::ACK | Flags::FIN));
+        assert!(conn.client_sends(ISN.plus(1), SERVER_ISN.plus(1), 0, Flags::ACK | Flags::FIN));
         assert_eq!((conn.state, conn.fins), (State::Established, Fins::CLIENT));
-        assert!(conn.to_client(SERVER_ISN.plus(1), ISN.plus(2), 10, Flags::ACK));
-        assert!(conn.to_client(SERVER_ISN.plus(11), ISN.plus(2), 0, Flags::ACK | Flags::FIN));
+        assert!(conn.server_sends(SERVER_ISN.plus(1), ISN.plus(2), 10, Flags::ACK));
+        assert!(conn.server_sends(SERVER_ISN.plus(11), ISN.plus(2), 0, Flags::ACK | Flags::FIN));
         assert_eq!(conn.state, State::TimeWait);
 
         let mut conn = Conn::established();
-        assert!(conn.to_client(SERVER_ISN.plus(1), ISN.plus(1), 0, Flags::ACK | Flags::FIN));
+        assert!(conn.server_sends(SERVER_ISN.plus(1), ISN.plus(1), 0, Flags::ACK | Flags::FIN));
         assert_eq!((conn.state, conn.fins), (State::Established, Fins::SERVER));
-        assert!(conn.to_server(ISN.plus(1), SERVER_ISN.plus(2), 0, Flags::ACK | Flags::FIN));
+        assert!(conn.client_sends(ISN.plus(1), SERVER_ISN.plus(2), 0, Flags::ACK | Flags::FIN));
         assert_eq!(conn.state, State::TimeWait);
     }
 
@@ -484,7 +484,7 @@ mod tests {
             seq: u32, ack: u32, payload in 0u32..1460, flags: u8, to_client: bool,
         ) {
             let mut conn = Conn::established();
-            conn.to_server(ISN.plus(1), SERVER_ISN.plus(1), 700, Flags::ACK);
+            conn.client_sends(ISN.plus(1), SERVER_ISN.plus(1), 700, Flags::ACK);
             let before = conn;
             let (known, seqs) = if to_client {
                 ((ISN.plus(1), ISN.plus(701)), (SERVER_ISN.plus(1), SERVER_ISN.plus(1)))

@@ -2,6 +2,8 @@
 //! entries that make each packet of a run what it should be. (The kernel's test run does not
 //! restore a rewritten packet, and gives the same one every time.)
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![expect(missing_docs, reason = "the xdp macro makes functions beside the documented ones")]
+#![expect(clippy::needless_pass_by_value, reason = "the xdp macro hands over the context so")]
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {

@@ -16,7 +16,7 @@ use crate::parse::{self, Headers, IP_OFFSET, TCP_OFFSET};
 /// Which of our flows a packet belongs to.
 ///
 /// Both variants hold one pointer and nothing else: LLVM leaves a field that one variant lacks
-/// undefined and may still copy it, which the verifier (seen on 6.18) calls "R4 !read_ok".
+/// undefined and may still copy it, which the verifier (seen on 6.18) calls `R4 !read_ok`.
 #[derive(Clone, Copy)]
 pub enum Ours {
     /// From a client, to a frontend.

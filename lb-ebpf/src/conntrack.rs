@@ -35,7 +35,7 @@ pub fn from_client(
     let segment = parse::segment(packet, headers)?;
     let slot = if segment.flags.is_opening() {
         let source_mac = Mac(headers.eth.src_addr).into();
-        connect::connect(Opening { context: *context, frontend, tuple, hash, source_mac, segment, known })?
+        connect::connect(&Opening { context: *context, frontend, tuple, hash, source_mac, segment, known })?
     } else {
         if !known.is_some() {
             return Err(Reason::NoConnection);
@@ -124,6 +124,10 @@ struct Change {
 /// Stores a new state. Should another packet have stored one first, this one is judged again: its
 /// sequence numbers are in already, so the same verdict comes out on top of the other's.
 #[inline(never)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a reference would put the common packets' values on the stack"
+)]
 fn change_state(change: Change) {
     let Change { slot, mut word, mut effect, direction, segment } = change;
     for _ in 0..TRIES {

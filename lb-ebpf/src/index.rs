@@ -11,7 +11,7 @@ use crate::{Context, atomic, maps};
 /// The outcome of a search.
 ///
 /// Not an `Option`: LLVM keeps the contents of a `None` undefined and may still copy them, which
-/// the verifier (seen on 6.18) calls "R5 !read_ok". Here every field always has a value.
+/// the verifier (seen on 6.18) calls `R5 !read_ok`. Here every field always has a value.
 #[derive(Clone, Copy)]
 pub struct Found {
     /// The connection's slot; [`SlotRef::NONE`] if the tuple has none.
@@ -61,7 +61,9 @@ fn find_in(context: &Context, bucket: u32, tuple: Tuple, hash: Hash, timeouts: &
         }
         let Some(slot) = SlotRef::get(entry.slot()) else { continue };
         let word = slot.word();
-        if slot.is_of(word, tuple, entry.generation(), context.now, timeouts) && word.state() != State::Claimed {
+        if slot.is_of(word, tuple, entry.generation(), context.now, timeouts)
+            && word.state() != State::Claimed
+        {
             return Found { slot, word, has_room: false };
         }
     }

@@ -1,5 +1,7 @@
 //! The entry points of the eBPF object.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![expect(missing_docs, reason = "the xdp macro makes functions beside the documented ones")]
+#![expect(clippy::needless_pass_by_value, reason = "the xdp macro hands over the context so")]
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {

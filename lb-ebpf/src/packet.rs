@@ -108,8 +108,8 @@ impl Packet {
 /// Hides where a pointer comes from.
 ///
 /// In a loop, LLVM turns `pointer + length > end` into `pointer > end - length` and computes the
-/// right side before the loop; the verifier (seen on 6.18) says "pointer arithmetic on pkt_end
-/// prohibited".
+/// right side before the loop; the verifier (seen on 6.18) says `pointer arithmetic on pkt_end
+/// prohibited`.
 #[inline(always)]
 fn opaque(pointer: usize) -> usize {
     #[cfg(target_arch = "bpf")]
@@ -118,7 +118,9 @@ fn opaque(pointer: usize) -> usize {
         // A real instruction: one without length would share its line_info with the next, which
         // the kernel refuses.
         // SAFETY: moves a register to itself.
-        unsafe { core::arch::asm!("{0} = {0}", inout(reg) pointer, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("{0} = {0}", inout(reg) pointer, options(nomem, nostack, preserves_flags))
+        };
         pointer
     };
     pointer

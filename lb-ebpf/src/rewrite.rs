@@ -93,5 +93,5 @@ fn lower(packet: &Packet, offset: usize, limit: u16, change: Delta) -> Delta {
     let old = u16::from_ne_bytes(*field);
     *field = limit.to_be_bytes();
     let new = limit.to_be();
-    if offset % 2 == 0 { change.replace16(old, new) } else { change.replace16_unaligned(old, new) }
+    if offset.is_multiple_of(2) { change.replace16(old, new) } else { change.replace16_unaligned(old, new) }
 }

@@ -109,6 +109,7 @@ impl SlotRef {
 /// connection: the server may still be in TIME_WAIT. Free and expired ones are taken first; if none
 /// is found, one whose connection was reset.
 #[inline(always)]
+#[must_use]
 pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef, Word)> {
     let ports = u32::from(context.setup.settings.nat_ports);
     let cursor = maps::slot_cursor(server)?;

@@ -134,7 +134,10 @@ impl Path {
     fn floor() -> Result<Self> {
         let rig = Rig::new(1, "floor")?;
         // It touches no map that could prove it; its verdict does.
-        Ok(Self { proof: |_| Ok(0), ..Self::new("floor", 1.0, rig, "floor", frame(40_000, 6443, TcpFlag::Ack)) })
+        Ok(Self {
+            proof: |_| Ok(0),
+            ..Self::new("floor", 1.0, rig, "floor", frame(40_000, 6443, TcpFlag::Ack))
+        })
     }
 
     fn not_ours() -> Result<Self> {
@@ -191,7 +194,7 @@ impl Path {
             path: self.name,
             ns,
             ratio,
-            spread: (quantile(&self.samples, 0.75) - quantile(&self.samples, 0.25)) / 2.0 / ns,
+            spread: (quartile(&self.samples, 3) - quartile(&self.samples, 1)) / 2.0 / ns,
             bound: self.bound,
             within_bound: ratio <= self.bound,
         }
@@ -239,7 +242,12 @@ impl Rig {
     fn run(&self, program: &str, frame: &[u8], repeat: u32) -> Result<f64> {
         let program: &Xdp = self.ebpf.program(program).context("the object has the program")?.try_into()?;
         let mut out = vec![0; frame.len()];
-        let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), repeat, ..TestRunOptions::new() };
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            repeat,
+            ..TestRunOptions::new()
+        };
         Ok(program.test_run(options)?.duration.as_nanos() as f64)
     }
 
@@ -284,8 +292,7 @@ enum TcpFlag {
 
 /// A frame of 64 bytes.
 fn frame(source_port: u16, destination_port: u16, flag: TcpFlag) -> Vec<u8> {
-    let (seq, ack) =
-        if flag == TcpFlag::Reply { (SERVER_SEQ, CLIENT_SEQ) } else { (CLIENT_SEQ, SERVER_SEQ) };
+    let (seq, ack) = if flag == TcpFlag::Reply { (SERVER_SEQ, CLIENT_SEQ) } else { (CLIENT_SEQ, SERVER_SEQ) };
     let builder = PacketBuilder::ethernet2(MAC.0, MAC.0).ipv4(HOST.octets(), HOST.octets(), 64);
     let builder = builder.tcp(source_port, destination_port, seq, 64_000);
     let builder = if flag == TcpFlag::Syn { builder.syn() } else { builder.ack(ack) };
@@ -296,14 +303,15 @@ fn frame(source_port: u16, destination_port: u16, flag: TcpFlag) -> Vec<u8> {
     frame
 }
 
-fn quantile(samples: &[f64], q: f64) -> f64 {
+/// The `q`th of four quarters' upper end.
+fn quartile(samples: &[f64], q: usize) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted[((sorted.len() - 1) as f64 * q).round() as usize]
+    sorted[(sorted.len() - 1) * q / 4]
 }
 
 fn median(samples: &[f64]) -> f64 {
-    quantile(samples, 0.5)
+    quartile(samples, 2)
 }
 
 fn render(report: &Report) -> Table {

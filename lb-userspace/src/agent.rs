@@ -103,11 +103,7 @@ impl<'c> Agent<'c> {
         }
     }
 
-    async fn serve(
-        &mut self,
-        signals: &mut Signals,
-        next_hops: &mut mpsc::Receiver<NextHop>,
-    ) -> Result<()> {
+    async fn serve(&mut self, signals: &mut Signals, next_hops: &mut mpsc::Receiver<NextHop>) -> Result<()> {
         let (sender, mut events) = mpsc::channel(QUEUE);
         let _checker = Checker::start(&plan::checks(self.config), &sender);
         loop {

@@ -56,7 +56,9 @@ impl Observer {
             interface: self.status.interface.clone(),
             mode: self.status.mode.clone(),
             agent: self.agent(),
-            frontends: frontends.map(|(n, status)| self.frontend(n, status, &census)).collect::<Result<_, _>>()?,
+            frontends: frontends
+                .map(|(n, status)| self.frontend(n, status, &census))
+                .collect::<Result<_, _>>()?,
             servers: servers.map(|(n, status)| self.server(n, status, &census)).collect::<Result<_, _>>()?,
             reasons: Reason::ALL.iter().map(|reason| self.reason(*reason)).collect::<Result<_, _>>()?,
             memory: self.maps.memory().iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect(),
@@ -114,7 +116,12 @@ impl Observer {
         })
     }
 
-    fn frontend(&self, number: u16, status: &FrontendStatus, census: &Census) -> Result<stats::Frontend, Error> {
+    fn frontend(
+        &self,
+        number: u16,
+        status: &FrontendStatus,
+        census: &Census,
+    ) -> Result<stats::Frontend, Error> {
         let setup = self.setup(number);
         let mut total = PathCounters::default();
         for server in 0..self.status.servers.len() {
@@ -147,7 +154,8 @@ impl Observer {
             address: socket_addr(setup.addr, setup.port),
             weight: status.weight,
             state: health.map_or(ServerState::NoCheck, state),
-            status: health.map_or_else(|| ServerState::NoCheck.name().to_owned(), |health| health.text.clone()),
+            status: health
+                .map_or_else(|| ServerState::NoCheck.name().to_owned(), |health| health.text.clone()),
             since: health.map(|health| clock::since_millis(health.changed_at)),
             check: health.and_then(|health| health.check.as_ref()).map(check),
             next_hop: Some(setup.next_hop).filter(|mac| mac.is_unicast()).map(|mac: Mac| mac.to_string()),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use lb_common::frontend::Timeouts;
 
 use crate::clock;
-use crate::config::model::{Backend, Check, Config};
 use crate::config::model;
+use crate::config::model::{Backend, Check, Config};
 use crate::control::{Wanted, WantedFrontend, WantedServer};
 use crate::dataplane::attach::{Mode, WantedMode};
 use crate::dataplane::object::Sizes;
@@ -68,7 +68,11 @@ fn timeouts(backend: &Backend) -> Timeouts {
 #[must_use]
 pub fn checks(config: &Config) -> Vec<health::Target> {
     let target = |(number, (backend, server)): (usize, (&Backend, &model::Server))| {
-        backend.check.map(|check| health::Target { server: number, address: server.address, check: map(check) })
+        backend.check.map(|check| health::Target {
+            server: number,
+            address: server.address,
+            check: map(check),
+        })
     };
     config.servers().enumerate().filter_map(target).collect()
 }

@@ -49,10 +49,10 @@ impl Cli {
         let pins = Pins::new(&self.pins);
         let outcome = match &self.command {
             Command::Run(args) => run::run(args, &pins),
-            Command::Check(args) => check::run(args).map_err(anyhow::Error::from),
+            Command::Check(args) => check::run(args),
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),
-            Command::Import(args) => import::run(args).map_err(anyhow::Error::from),
+            Command::Import(args) => import::run(args),
             Command::Detach(args) => detach::run(args, &pins),
         };
         match outcome {

@@ -28,7 +28,8 @@ pub fn run(args: &Args, pins: &Pins) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let interface = preflight::check(&loaded.config.interface, pins).await?;
-        let facts = HostFacts::read(&interface.name).context("cannot ask the host for its addresses and ports")?;
+        let facts =
+            HostFacts::read(&interface.name).context("cannot ask the host for its addresses and ports")?;
         loaded.check_host(&facts)?;
         agent::run(&loaded.config, &interface, pins).await
     })

@@ -12,17 +12,8 @@ use super::slots::Slots;
 use super::table::{self, PerCpuTable, Table};
 
 /// The names of all maps, as in the object and under the pins.
-pub const NAMES: &[&str] = &[
-    "SETUP",
-    "RINGS",
-    "RING_CURSORS",
-    "SLOT_CURSORS",
-    "SLOTS",
-    "DETAILS",
-    "INDEX",
-    "PATHS",
-    "REASONS",
-];
+pub const NAMES: &[&str] =
+    &["SETUP", "RINGS", "RING_CURSORS", "SLOT_CURSORS", "SLOTS", "DETAILS", "INDEX", "PATHS", "REASONS"];
 
 /// The maps of a data plane.
 pub struct Maps {
@@ -56,7 +47,7 @@ impl Maps {
         // The index is the program's alone.
         take("INDEX")?;
         Ok(Self {
-            setup: SetupMemory::new(take("SETUP")?)?,
+            setup: SetupMemory::new(&take("SETUP")?)?,
             rings: Table::new("RINGS", take("RINGS")?)?,
             ring_cursors: Table::new("RING_CURSORS", take("RING_CURSORS")?)?,
             slot_cursors: Table::new("SLOT_CURSORS", take("SLOT_CURSORS")?)?,

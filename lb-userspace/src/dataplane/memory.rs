@@ -10,12 +10,12 @@ use super::{Error, table};
 
 /// Maps all of an array map that was made with `BPF_F_MMAPABLE`, to read and write.
 pub(super) fn writable(name: &'static str, map: &Map) -> Result<MmapRaw, Error> {
-    mapped(name, map, |options, fd| options.map_raw(fd))
+    mapped(name, map, MmapOptions::map_raw)
 }
 
 /// Maps it only to read.
 pub(super) fn read_only(name: &'static str, map: &Map) -> Result<MmapRaw, Error> {
-    mapped(name, map, |options, fd| options.map_raw_read_only(fd))
+    mapped(name, map, MmapOptions::map_raw_read_only)
 }
 
 fn mapped(
@@ -28,4 +28,10 @@ fn mapped(
     let mut options = MmapOptions::new();
     options.len(info.max_entries() as usize * info.value_size() as usize);
     how(&options, data.fd().as_fd().as_raw_fd()).map_err(|source| Error::File { path: name.into(), source })
+}
+
+/// Where element `number` is, if the mapping has so many. A mapping begins at a page, so elements
+/// of a power of two are aligned.
+pub(super) fn element<T>(memory: &MmapRaw, number: u32) -> *const T {
+    memory.as_ptr().cast::<T>().wrapping_add(number as usize)
 }

@@ -18,8 +18,8 @@ pub struct SetupMemory {
 }
 
 impl SetupMemory {
-    pub(super) fn new(map: Map) -> Result<Self, Error> {
-        let memory = memory::writable("SETUP", &map)?;
+    pub(super) fn new(map: &Map) -> Result<Self, Error> {
+        let memory = memory::writable("SETUP", map)?;
         if memory.len() < size_of::<Setup>() {
             return Err(Error::Missing("SETUP of this version"));
         }

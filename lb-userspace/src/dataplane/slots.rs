@@ -8,7 +8,7 @@ use super::{Error, memory, table};
 
 /// The `SLOTS` and `DETAILS` maps.
 pub struct Slots {
-    slots: Map,
+    map: Map,
     details: Map,
     count: u32,
 }
@@ -25,12 +25,12 @@ pub struct SlotViewMut(SlotView);
 
 impl Slots {
     /// Wraps the maps.
-    pub(super) fn new(slots: Map, details: Map) -> Result<Self, Error> {
-        let count = elements::<Slot>("SLOTS", &slots)?;
+    pub(super) fn new(map: Map, details: Map) -> Result<Self, Error> {
+        let count = elements::<Slot>("SLOTS", &map)?;
         if elements::<Details>("DETAILS", &details)? != count {
             return Err(Error::Missing("DETAILS for all SLOTS"));
         }
-        Ok(Self { slots, details, count })
+        Ok(Self { map, details, count })
     }
 
     /// How many slots there are.
@@ -41,14 +41,14 @@ impl Slots {
 
     /// Maps the slots into memory. Pages count as the caller's once they are looked at.
     pub fn view(&self) -> Result<SlotView, Error> {
-        let slots = memory::read_only("SLOTS", &self.slots)?;
+        let slots = memory::read_only("SLOTS", &self.map)?;
         let details = memory::read_only("DETAILS", &self.details)?;
         Ok(SlotView { slots, details, count: self.count })
     }
 
     /// Maps the slots into memory to change them, while no packet is under way.
     pub fn view_mut(&self) -> Result<SlotViewMut, Error> {
-        let slots = memory::writable("SLOTS", &self.slots)?;
+        let slots = memory::writable("SLOTS", &self.map)?;
         Ok(SlotViewMut(SlotView { slots, ..self.view()? }))
     }
 }
@@ -99,7 +99,7 @@ impl SlotView {
         if number >= self.count {
             return None;
         }
-        let details = self.details.as_ptr().cast::<Details>().wrapping_add(number as usize);
+        let details: *const Details = memory::element(&self.details, number);
         // SAFETY: as in `get`; there are as many details as slots.
         Some(unsafe { details.read_volatile() })
     }
@@ -122,6 +122,6 @@ impl SlotView {
     }
 
     fn slot(&self, number: u32) -> *const Slot {
-        self.slots.as_ptr().cast::<Slot>().wrapping_add(number as usize)
+        memory::element(&self.slots, number)
     }
 }

@@ -119,15 +119,15 @@ impl StatusBoard {
 
     /// Replaces the status. One writer at a time.
     pub fn write(&mut self, status: &Status) -> Result<(), Error> {
-        let bytes = serde_json::to_vec(status).unwrap_or_default();
-        let newest = self.newest()?.sequence;
-        let mut page =
-            Page { sequence: newest + 1, length: 0, text: [0; TEXT], sequence_again: newest + 1 };
-        if bytes.len() > TEXT {
-            return Err(Error::Missing("room for the names and messages of so many servers"));
-        }
-        page.length = bytes.len() as u64;
-        page.text[..bytes.len()].copy_from_slice(&bytes);
+        let text = serde_json::to_vec(status).map_err(|error| bad(error.into()))?;
+        let mut page = self.newest()?;
+        let Some(room) = page.text.get_mut(..text.len()) else {
+            return Err(bad(std::io::Error::other("the status does not fit its page")));
+        };
+        room.copy_from_slice(&text);
+        page.length = text.len() as u64;
+        page.sequence += 1;
+        page.sequence_again = page.sequence;
         self.pages.set((page.sequence % 2) as u32, page)
     }
 
@@ -143,4 +143,8 @@ impl StatusBoard {
         let whole = |page: &Page| page.sequence == page.sequence_again;
         Ok(if whole(&a) && (!whole(&b) || a.sequence >= b.sequence) { a } else { b })
     }
+}
+
+fn bad(source: std::io::Error) -> Error {
+    Error::File { path: NAME.into(), source }
 }
