@@ -1,5 +1,5 @@
-//! Builds the eBPF objects, so that the agent can embed them: `xlb.bpf.o` in `OUT_DIR` is the
-//! object of the binary target `xlb` of `lb-ebpf`, and so on.
+//! Builds the eBPF objects, so that the agent can embed them: `balancer.bpf.o` in `OUT_DIR` is
+//! the object of the binary target `balancer` of `lb-ebpf`, and so on.
 
 use std::{env, error::Error, fs, path::PathBuf, process::ExitCode};
 

@@ -12,9 +12,9 @@ pub struct Flows {
     pub taken: u64,
     /// log2 of how many flows there are; after that many they come again.
     pub bits: u32,
-    /// The frontend that they go to.
+    /// The address of the frontend that they go to.
     pub addr: Addr,
-    /// The frontend that they go to.
+    /// Its port.
     pub port: Port,
     /// Zero.
     pub padding: [u16; 3],

@@ -32,10 +32,10 @@ fn place(addr: Addr, port: Port) -> usize {
     // Fibonacci hashing: the upper bits of a product with 2³²/φ. Servers are configured, not
     // chosen by strangers, so no key is needed.
     let word = addr.wire() ^ u32::from(port.wire()) << 16;
-    (word.wrapping_mul(0x9e37_79b9) >> 22) as usize
+    (word.wrapping_mul(0x9e37_79b9) >> (u32::BITS - PLACES.ilog2())) as usize
 }
 
-/// Address, port and number plus one, so that an empty place is zero.
+/// Address and port above, room for the number plus one below: so an empty place is zero.
 #[inline(always)]
 fn pack(addr: Addr, port: Port) -> u64 {
     u64::from(addr.wire()) << 32 | u64::from(port.wire()) << 16

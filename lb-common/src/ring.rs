@@ -69,7 +69,18 @@ impl Ring {
             current[richest] -= total;
             *entry = shares[richest].server;
         }
+        self.repeat(len as usize);
         len
+    }
+
+    /// Repeats the first `len` entries to the end. A program that read an older, longer length
+    /// while the ring was written twice still finds a server of this frontend.
+    fn repeat(&mut self, len: usize) {
+        if len > 0 {
+            for i in len..RING_LEN {
+                self.servers[i] = self.servers[i - len];
+            }
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Settings {
     pub padding: [u64; 2],
 }
 
-/// The range of NAT ports, half of what a kernel-chosen local port is not.
+/// The range of NAT ports.
 ///
 /// It stays below the default `ip_local_port_range` (32768–60999), so that the host's own outbound
 /// connections never meet it.

@@ -1,8 +1,7 @@
 //! Connection slots: one for each NAT port of each server, the whole state of a connection.
 //!
 //! A slot *is* a NAT port of a server, so a server's packet finds its connection by arithmetic. The
-//! program, the agent and the CLI all work on the same memory, by compare-and-swap of the first
-//! word.
+//! program changes it by compare-and-swap of its first word; agent and CLI read the same memory.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -262,7 +262,7 @@ pub fn follow(
         return if fits { Effect { state: State::Closed, fins, plausible: true } } else { unchanged };
     }
     if !segment.flags.has(Flags::ACK) || !segment.ack.is_within(sender.ack, receiver.end) {
-        return unchanged;
+        return overtaken_fin(unchanged, direction, sender, receiver, segment);
     }
     sender.ack = segment.ack;
     let end = segment.end();
@@ -271,12 +271,40 @@ pub fn follow(
         sender.end = end;
     }
     if segment.flags.has(Flags::FIN) && segment.seq.is_within(receiver.ack, sender.end) {
-        let fins = fins.and(direction);
-        let state = if fins == Fins::BOTH { State::TimeWait } else { State::Established };
-        return Effect { state, fins, plausible: true };
+        return finished(fins, direction);
     }
     let state = if state == State::SynReceived { State::Established } else { state };
     Effect { state, fins, plausible: true }
+}
+
+/// The sender has sent its FIN.
+#[inline(always)]
+fn finished(fins: Fins, sender: Direction) -> Effect {
+    let fins = fins.and(sender);
+    let state = if fins == Fins::BOTH { State::TimeWait } else { State::Established };
+    Effect { state, fins, plausible: true }
+}
+
+/// A FIN that a later acknowledgement of its sender has overtaken. Its receiver takes it (RFC 5961
+/// §5 allows acknowledgements of up to a window before), so it will not come again.
+#[inline(always)]
+fn overtaken_fin(
+    unchanged: Effect,
+    direction: Direction,
+    sender: &mut Side,
+    receiver: &Side,
+    segment: &Segment,
+) -> Effect {
+    let flags = segment.flags.has(Flags::FIN | Flags::ACK);
+    let old_ack = sender.ack.since(segment.ack) <= MAX_WINDOW;
+    let next = segment.seq.is_within(receiver.ack, sender.end);
+    if unchanged.state != State::Established || !flags || !old_ack || !next {
+        return unchanged;
+    }
+    if segment.end().since(sender.end) <= MAX_WINDOW {
+        sender.end = segment.end();
+    }
+    finished(unchanged.fins, direction)
 }
 
 /// What a server's segment does to a half-open connection: it accepts, refuses, or is not the
@@ -292,7 +320,8 @@ fn answer(state: State, server: &mut Side, client: &mut Side, segment: &Segment)
         return Effect { state: State::Closed, fins: Fins::NONE, plausible: true };
     }
     if segment.flags.has(Flags::SYN) {
-        *server = Side { end: segment.end(), ack: segment.ack };
+        // Its acknowledgement stays that of the bare SYN: so is a retransmission told from another SYN.
+        server.end = segment.end();
         client.ack = segment.seq.plus(1);
         return Effect { state: State::SynReceived, fins: Fins::NONE, plausible: true };
     }
@@ -456,6 +485,18 @@ mod tests {
     }
 
     #[test]
+    fn a_fin_that_was_overtaken_still_counts() {
+        let mut conn = Conn::established();
+        assert!(conn.client_sends(ISN.plus(1), SERVER_ISN.plus(1), 10, Flags::ACK));
+        assert!(conn.server_sends(SERVER_ISN.plus(1), ISN.plus(11), 100, Flags::ACK));
+        assert!(conn.client_sends(ISN.plus(11), SERVER_ISN.plus(101), 0, Flags::ACK));
+        let acked = conn.sides[0].ack;
+        assert!(conn.client_sends(ISN.plus(11), SERVER_ISN.plus(1), 0, Flags::ACK | Flags::FIN));
+        assert_eq!(conn.fins, Fins::CLIENT);
+        assert_eq!((conn.sides[0].ack, conn.sides[0].end), (acked, ISN.plus(12)));
+    }
+
+    #[test]
     fn a_syn_is_judged_by_the_state_it_meets() {
         let sides = Conn::syn_sent().sides;
         assert_eq!(on_syn(State::SynSent, &sides, ISN), OnSyn::Retransmission);
@@ -492,10 +533,11 @@ mod tests {
                 ((SERVER_ISN.plus(1), SERVER_ISN.plus(1)), (ISN.plus(1), ISN.plus(701)))
             };
             let rst = flags & Flags::RST != 0;
+            let fin = flags & Flags::FIN != 0;
             prop_assume!(if rst {
                 !Seq(seq).is_within(seqs.0, seqs.1)
             } else {
-                !Seq(ack).is_within(known.0, known.1)
+                !Seq(ack).is_within(known.0, known.1) && !(fin && Seq(seq).is_within(seqs.0, seqs.1))
             });
             let direction = if to_client { Direction::ToClient } else { Direction::ToServer };
             let segment = Segment { seq: Seq(seq), ack: Seq(ack), payload, flags: Flags(flags) };

@@ -45,6 +45,7 @@ pub fn connect(opening: &Opening) -> Result<SlotRef, Reason> {
             OnSyn::Challenge => slot,
             OnSyn::Retransmission => {
                 slot.fields().last_seen = opening.context.now;
+                conntrack::learn_mac(slot, opening.source_mac);
                 slot
             }
         }

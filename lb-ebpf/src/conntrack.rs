@@ -32,21 +32,24 @@ pub fn from_client(
     let tuple = Tuple::new(parse::source(headers.ip), source_port, frontend.number);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let known = index::find(context, tuple, hash, &frontend.timeouts);
-    let segment = parse::segment(packet, headers)?;
-    let slot = if segment.flags.is_opening() {
-        let source_mac = Mac(headers.eth.src_addr).into();
-        connect::connect(&Opening { context: *context, frontend, tuple, hash, source_mac, segment, known })?
+    let source_mac = Mac(headers.eth.src_addr);
+    let slot = if Flags(headers.tcp.flags).is_opening() {
+        let (context, segment) = (*context, parse::segment(packet, headers)?);
+        let source_mac = source_mac.into();
+        connect::connect(&Opening { context, frontend, tuple, hash, source_mac, segment, known })?
     } else {
+        // Before anything else is held against the packet: it may be a session of another program.
         if !known.is_some() {
             return Err(Reason::NoConnection);
         }
-        follow(context, known.slot, known.word, Direction::ToServer, &segment);
+        let segment = parse::segment(packet, headers)?;
+        let plausible = follow(context, known.slot, known.word, Direction::ToServer, &segment);
+        if plausible && known.slot.fields().client_mac != source_mac {
+            learn_mac(known.slot, source_mac.into());
+        }
         known.slot
     };
     let fields = slot.fields();
-    if fields.client_mac.0 != headers.eth.src_addr {
-        learn_mac(slot, Mac(headers.eth.src_addr).into());
-    }
     let server = context.setup.server(fields.server);
     let next_hop = MacWord::from(server.next_hop);
     if !next_hop.is_unicast() {
@@ -71,10 +74,10 @@ pub fn from_server(
 ) -> Result<Rewrite, Reason> {
     let port = u16::from_be_bytes(headers.tcp.dest).wrapping_sub(context.setup.settings.nat_first);
     let slot = SlotRef::get(server.first_slot + u32::from(port)).ok_or(Reason::NoConnection)?;
-    let word = slot.word();
+    let (word, last_seen) = slot.head();
     let fields = slot.fields();
     let frontend = context.setup.frontend(fields.tuple.frontend());
-    if word.state() == State::Claimed || !word.is_live(fields.last_seen, context.now, &frontend.timeouts) {
+    if word.state() == State::Claimed || !word.is_live(last_seen, context.now, &frontend.timeouts) {
         return Err(Reason::NoConnection);
     }
     let segment = parse::segment(packet, headers)?;
@@ -90,16 +93,16 @@ pub fn from_server(
 
 /// The client's frames tell where to send ours; a router that takes over (VRRP) moves them.
 #[inline(never)]
-fn learn_mac(slot: SlotRef, seen: MacWord) {
+pub fn learn_mac(slot: SlotRef, seen: MacWord) {
     if seen.is_unicast() {
         slot.fields().client_mac = seen.into();
     }
 }
 
 /// Follows a segment of a connection: sequence numbers, time, counters, and the state if it
-/// changes.
+/// changes. Tells whether the segment was plausible.
 #[inline(always)]
-fn follow(context: &Context, slot: SlotRef, word: Word, direction: Direction, segment: &Segment) {
+fn follow(context: &Context, slot: SlotRef, word: Word, direction: Direction, segment: &Segment) -> bool {
     let effect = judge(slot, word, direction, segment);
     let fields = slot.fields();
     if effect.plausible {
@@ -109,6 +112,7 @@ fn follow(context: &Context, slot: SlotRef, word: Word, direction: Direction, se
         change_state(Change { slot, word, effect, direction, segment: *segment });
     }
     account(slot, direction, segment);
+    effect.plausible
 }
 
 /// A change of state that a segment makes. One value, because a BPF function takes no more than
@@ -132,34 +136,38 @@ fn change_state(change: Change) {
     let Change { slot, mut word, mut effect, direction, segment } = change;
     for _ in 0..TRIES {
         if slot.swap(word, word.with(effect.state, effect.fins)) {
-            return note(slot, effect.state, direction, &segment);
+            return note(slot, (word.state(), effect.state), direction);
         }
         let generation = word.generation();
-        word = slot.word();
+        (word, _) = slot.head();
         if word.generation() != generation {
             return;
         }
         effect = judge(slot, word, direction, &segment);
+        if (effect.state, effect.fins) == (word.state(), word.fins()) {
+            return;
+        }
     }
 }
 
 /// Notes when a connection was answered, established and closed.
 #[inline(always)]
-fn note(slot: SlotRef, state: State, direction: Direction, segment: &Segment) {
+fn note(slot: SlotRef, (before, after): (State, State), direction: Direction) {
     let fields = slot.fields();
     let Some(details) = slot.details() else { return };
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    match state {
-        State::SynReceived => details.answered_at = now,
-        State::Established if segment.flags.has(Flags::FIN) => {}
-        State::Established => count(fields, |path| path.established += 1),
-        State::Closed if direction == Direction::ToClient && details.answered_at == 0 => {
+    match (before, after) {
+        (_, State::SynReceived) => details.answered_at = now,
+        (State::SynReceived, State::Established) => count(fields, |path| path.established += 1),
+        (_, State::TimeWait) => details.closed_at = now,
+        (_, State::Closed) => {
             details.closed_at = now;
-            count(fields, |path| path.refused += 1);
+            if direction == Direction::ToClient && before == State::SynSent {
+                count(fields, |path| path.refused += 1);
+            }
         }
-        State::TimeWait | State::Closed => details.closed_at = now,
-        State::Free | State::Claimed | State::SynSent => {}
+        (_, State::Established | State::Free | State::Claimed | State::SynSent) => {}
     }
 }
 

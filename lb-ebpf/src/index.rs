@@ -60,10 +60,8 @@ fn find_in(context: &Context, bucket: u32, tuple: Tuple, hash: Hash, timeouts: &
             continue;
         }
         let Some(slot) = SlotRef::get(entry.slot()) else { continue };
-        let word = slot.word();
-        if slot.is_of(word, tuple, entry.generation(), context.now, timeouts)
-            && word.state() != State::Claimed
-        {
+        let word = slot.holding(tuple, entry.generation(), context.now, timeouts);
+        if !matches!(word.state(), State::Free | State::Claimed) {
             return Found { slot, word, has_room: false };
         }
     }
@@ -103,8 +101,8 @@ fn insert_in(context: &Context, bucket: u32, hash: Hash, entry: Entry) -> bool {
 #[inline(always)]
 fn is_held(context: &Context, entry: Entry) -> bool {
     let Some(slot) = SlotRef::get(entry.slot()) else { return false };
-    let word = slot.word();
-    word.generation() == entry.generation() && slot.is_held(word, context)
+    let (is_held, word) = slot.is_held(context);
+    is_held && word.generation() == entry.generation()
 }
 
 /// Whether `own`, just entered, is this tuple's only connection.
@@ -158,12 +156,17 @@ impl Look {
                 continue;
             }
             let Some(slot) = SlotRef::get(entry.slot()) else { continue };
-            let word = slot.word();
-            if !slot.is_of(word, tuple, entry.generation(), context.now, timeouts) {
+            let word = slot.holding(tuple, entry.generation(), context.now, timeouts);
+            if word.state() == State::Free {
                 continue;
             }
             let we_win = self.seen_own && word.state() == State::Claimed && slot.release(word);
-            if !we_win {
+            if we_win {
+                continue;
+            }
+            // Or its owner has given up just now.
+            let word = slot.holding(tuple, entry.generation(), context.now, timeouts);
+            if word.state() != State::Free {
                 return false;
             }
         }

@@ -51,10 +51,11 @@ pub fn apply(packet: &Packet, headers: Headers, rewrite: &Rewrite, settings: &Se
     tcp.check = tcp_change.apply(u16::from_ne_bytes(tcp.check)).to_ne_bytes();
 }
 
-/// The kinds of TCP options that have no length, and the one that is looked for (RFC 9293 §3.2).
+/// The kinds of TCP options that have no length, and kind and length of the one that is looked for
+/// (RFC 9293 §3.2).
 const END_OF_OPTIONS: u8 = 0;
 const NO_OPERATION: u8 = 1;
-const MAXIMUM_SEGMENT_SIZE: u8 = 2;
+const MAXIMUM_SEGMENT_SIZE: (u8, u8) = (2, 4);
 
 /// Lowers the maximum segment size that a SYN announces to what our interface carries.
 ///
@@ -71,7 +72,7 @@ fn clamp_mss(packet: &Packet, tcp_header: usize, limit: u16, change: Delta) -> D
             break;
         }
         let Some([kind, length]) = packet.header::<[u8; 2]>(offset).copied() else { break };
-        if kind == MAXIMUM_SEGMENT_SIZE {
+        if (kind, length) == MAXIMUM_SEGMENT_SIZE {
             return lower(packet, offset + 2, limit, change);
         }
         at += match (kind, length) {

@@ -5,6 +5,8 @@
 //! side's packets, which a NIC hands to one CPU at a time. The time of the last packet and the
 //! counters may lose an update when two packets of one direction do meet, which harms nobody.
 
+use core::mem::offset_of;
+
 use lb_common::frontend::Timeouts;
 use lb_common::index::Tuple;
 use lb_common::slot::{Details, Slot, Word};
@@ -61,12 +63,17 @@ impl SlotRef {
         maps::details(self.number).map(|details| unsafe { &mut *details })
     }
 
-    /// The state word as it is now.
+    /// The state word and the time of the last packet as they are now.
+    ///
+    /// One load: a word that was just published, paired with the time of the slot's former
+    /// connection, would look expired.
     #[inline(always)]
     #[must_use]
-    pub fn word(&self) -> Word {
-        // SAFETY: as in `fields`; volatile, because other CPUs change it.
-        Word(unsafe { (&raw const (*self.slot).word).read_volatile() })
+    pub fn head(&self) -> (Word, Tick) {
+        const { assert!(offset_of!(Slot, word) == 0 && offset_of!(Slot, last_seen) == 4) };
+        // SAFETY: as in `fields`, and a slot is aligned; volatile, because other CPUs change it.
+        let head = unsafe { self.slot.cast::<u64>().read_volatile() }.to_le();
+        (Word(head as u32), Tick((head >> 32) as u32))
     }
 
     /// Changes the state word from `old` to `new`, unless somebody else has changed it.
@@ -84,53 +91,53 @@ impl SlotRef {
         self.swap(word, word.with(State::Free, Fins::NONE))
     }
 
-    /// Whether a connection holds the slot and it is this one, given the slot's word.
+    /// The slot's state, if a connection of this tuple and generation holds it.
     #[inline(always)]
     #[must_use]
-    pub fn is_of(&self, word: Word, tuple: Tuple, generation: u16, now: Tick, timeouts: &Timeouts) -> bool {
-        let fields = self.fields();
-        word.generation() == generation
-            && fields.tuple == tuple
-            && word.is_live(fields.last_seen, now, timeouts)
+    pub fn holding(&self, tuple: Tuple, generation: u16, now: Tick, timeouts: &Timeouts) -> Word {
+        let (word, last_seen) = self.head();
+        let holds = word.generation() == generation
+            && self.fields().tuple == tuple
+            && word.is_live(last_seen, now, timeouts);
+        // Not an `Option`; see `index::Found`.
+        if holds { word } else { Word(0) }
     }
 
-    /// Whether some connection holds the slot, by its own frontend's timeouts.
+    /// Whether some connection holds the slot, by its own frontend's timeouts; and its state.
     #[inline(always)]
     #[must_use]
-    pub fn is_held(&self, word: Word, context: &Context) -> bool {
-        let fields = self.fields();
-        word.is_live(fields.last_seen, context.now, &context.setup.frontend(fields.tuple.frontend()).timeouts)
+    pub fn is_held(&self, context: &Context) -> (bool, Word) {
+        let (word, last_seen) = self.head();
+        let frontend = context.setup.frontend(self.fields().tuple.frontend());
+        (word.is_live(last_seen, context.now, &frontend.timeouts), word)
     }
 }
 
 /// Claims a slot of a server for a new connection, and returns its state word.
 ///
 /// The slots are tried in rotation, so that a port rests as long as possible before its next
-/// connection: the server may still be in TIME_WAIT. Free and expired ones are taken first; if none
-/// is found, one whose connection was reset.
+/// connection: the server may still be in TIME_WAIT. Should the next one be held, the others to be
+/// tried are far from it, because long connections that began together hold neighbouring slots.
+/// Free and expired ones are taken first; if none is found, one whose connection was reset.
 #[inline(always)]
 #[must_use]
 pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef, Word)> {
     let ports = u32::from(context.setup.settings.nat_ports);
     let cursor = maps::slot_cursor(server)?;
     // SAFETY: an element of the map, changed only by this operation and at start.
-    let start = unsafe { atomic::fetch_add_u64(&raw mut (*cursor).position, 1) };
+    let turn = unsafe { atomic::fetch_add_u64(&raw mut (*cursor).position, 1) };
     if ports == 0 {
         return None;
     }
+    let stride = ports / PROBES + 1;
     let mut reset = None;
     for probe in 0..PROBES {
-        let port = (start as u32).wrapping_add(probe) % ports;
+        let port = (turn as u32).wrapping_add(probe * stride) % ports;
         let slot = SlotRef::get(first_slot + port)?;
-        let word = slot.word();
-        if !slot.is_held(word, context) {
+        let (is_held, word) = slot.is_held(context);
+        if !is_held {
             let claimed = word.claimed();
             if slot.swap(word, claimed) {
-                if probe > 0 {
-                    // The slots that were not free are behind us, for the sake of the rotation.
-                    // SAFETY: as above.
-                    unsafe { atomic::fetch_add_u64(&raw mut (*cursor).position, u64::from(probe)) };
-                }
                 return Some((slot, claimed));
             }
         } else if word.state() == State::Closed {

@@ -38,6 +38,9 @@ const NAT_FIRST: u16 = 10_240;
 const NAT_PORTS: u16 = 22_528;
 /// As many as the maps have room for by default.
 const SERVERS: u32 = Config::DEFAULT_MAX_SERVERS;
+/// `linux/bpf.h`.
+const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
 /// What the server has sent, and the client acknowledges, in every flow.
 const SERVER_SEQ: u32 = 1_000_000;
 const CLIENT_SEQ: u32 = 2_000_000;
@@ -49,8 +52,11 @@ struct Args {
     #[arg(long)]
     json: bool,
     /// How often every path has its turn.
-    #[arg(long, default_value_t = 15)]
-    rounds: usize,
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..1000))]
+    rounds: u32,
+    /// Fail if a path is over its bound.
+    #[arg(long)]
+    strict: bool,
     /// Cargo passes this to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -66,12 +72,14 @@ struct Path {
     frame: Vec<u8>,
     /// Packets in one turn.
     repeat: u32,
+    /// How each of them has to end.
+    verdict: u32,
     /// What is counted for each packet.
     proof: fn(&Rig) -> Result<u64>,
     samples: Vec<f64>,
 }
 
-/// A loaded data plane with `servers` servers that are all one place.
+/// A loaded data plane.
 struct Rig {
     ebpf: Ebpf,
     control: Control,
@@ -121,6 +129,8 @@ fn main() -> Result<()> {
     } else {
         println!("{}", render(&report));
     }
+    let over: Vec<_> = report.paths.iter().filter(|path| !path.within_bound).map(|path| path.path).collect();
+    ensure!(over.is_empty() || !args.strict, "over their bounds: {}", over.join(", "));
     Ok(())
 }
 
@@ -128,7 +138,8 @@ impl Path {
     /// A path that forwards to a server, until said otherwise.
     fn new(name: &'static str, bound: f64, rig: Rig, program: &'static str, frame: Vec<u8>) -> Self {
         let proof = |rig: &Rig| Ok(rig.path()?.packets[0]);
-        Self { name, bound, rig, program, frame, repeat: 1_000_000, proof, samples: Vec::new() }
+        let (repeat, verdict) = (1_000_000, XDP_TX);
+        Self { name, bound, rig, program, frame, repeat, verdict, proof, samples: Vec::new() }
     }
 
     fn floor() -> Result<Self> {
@@ -143,7 +154,11 @@ impl Path {
     fn not_ours() -> Result<Self> {
         let rig = Rig::new(1, "same_flow")?;
         let proof = |rig: &Rig| Ok(rig.control.maps().reason(Reason::OtherPort)?);
-        Ok(Self { proof, ..Self::new("not_ours", 1.2, rig, "same_flow", frame(40_000, 22, TcpFlag::Ack)) })
+        Ok(Self {
+            proof,
+            verdict: XDP_PASS,
+            ..Self::new("not_ours", 1.2, rig, "same_flow", frame(40_000, 22, TcpFlag::Ack))
+        })
     }
 
     fn established_forward() -> Result<Self> {
@@ -161,17 +176,17 @@ impl Path {
     fn flows(name: &'static str, bits: u32, bound: f64) -> Result<Self> {
         let mut rig = Rig::new((1u32 << bits).div_ceil(u32::from(NAT_PORTS)) + 1, "next_flow")?;
         rig.set_flows(bits)?;
-        rig.run("next_flow", &frame(0, 0, TcpFlag::Syn), 1 << bits)?;
+        rig.run("next_flow", &frame(0, 0, TcpFlag::Syn), 1 << bits, XDP_TX)?;
         ensure!(rig.establish()? == 1 << bits, "not every flow of {name} got a slot");
         let path = Self::new(name, bound, rig, "next_flow", frame(0, 0, TcpFlag::Ack));
         Ok(Self { repeat: 1 << 20, ..path })
     }
 
     /// Every SYN is another client's; each turn takes the next ones, until half the slots are taken.
-    fn new_flow(rounds: usize) -> Result<Self> {
+    fn new_flow(rounds: u32) -> Result<Self> {
         let mut rig = Rig::new(SERVERS, "next_flow")?;
         rig.set_flows(24)?;
-        let repeat = SERVERS * u32::from(NAT_PORTS) / 2 / rounds as u32;
+        let repeat = SERVERS * u32::from(NAT_PORTS) / 2 / rounds;
         let proof = |rig: &Rig| Ok(rig.path()?.connections);
         let path = Self::new("new_flow", 12.0, rig, "next_flow", frame(0, 0, TcpFlag::Syn));
         Ok(Self { repeat, proof, ..path })
@@ -179,7 +194,7 @@ impl Path {
 
     fn measure(&mut self) -> Result<()> {
         let before = (self.proof)(&self.rig)?;
-        let ns = self.rig.run(self.program, &self.frame, self.repeat)?;
+        let ns = self.rig.run(self.program, &self.frame, self.repeat, self.verdict)?;
         let counted = (self.proof)(&self.rig)? - before;
         let wanted = if self.name == "floor" { 0 } else { u64::from(self.repeat) };
         ensure!(counted == wanted, "{}: {counted} of {wanted} packets took the path", self.name);
@@ -216,7 +231,7 @@ impl Rig {
         let rig = Self::new(1, "same_flow")?;
         let cursor = rig.control.maps().slot_cursors.get(0)?.position;
         let nat_port = NAT_FIRST + (cursor % u64::from(NAT_PORTS)) as u16;
-        rig.run("same_flow", &frame(nat_port, 6443, TcpFlag::Syn), 1)?;
+        rig.run("same_flow", &frame(nat_port, 6443, TcpFlag::Syn), 1, XDP_TX)?;
         ensure!(rig.establish()? == 1, "the fixed point has no slot");
         Ok((rig, nat_port))
     }
@@ -239,8 +254,8 @@ impl Rig {
     }
 
     /// Runs a frame `repeat` times and returns the nanoseconds that each took.
-    fn run(&self, program: &str, frame: &[u8], repeat: u32) -> Result<f64> {
-        let program: &Xdp = self.ebpf.program(program).context("the object has the program")?.try_into()?;
+    fn run(&self, name: &str, frame: &[u8], repeat: u32, verdict: u32) -> Result<f64> {
+        let program: &Xdp = self.ebpf.program(name).context("the object has the program")?.try_into()?;
         let mut out = vec![0; frame.len()];
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -248,7 +263,9 @@ impl Rig {
             repeat,
             ..TestRunOptions::new()
         };
-        Ok(program.test_run(options)?.duration.as_nanos() as f64)
+        let result = program.test_run(options)?;
+        ensure!(result.return_value == verdict, "{name} ended with verdict {}", result.return_value);
+        Ok(result.duration.as_nanos() as f64)
     }
 
     fn path(&self) -> Result<PathCounters> {

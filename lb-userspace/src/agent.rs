@@ -44,14 +44,34 @@ pub async fn run(config: &Config, interface: &Interface, pins: &Pins) -> Result<
     let mut signals = Signals::new()?;
     let (next_hop_sender, mut next_hops) = mpsc::channel(QUEUE);
     let addresses: Vec<_> = config.servers().map(|(_, server)| *server.address.ip()).collect();
-    let resolver = Resolver::start(interface, &addresses, next_hop_sender).await?;
+    pins.claim()?;
+    let resolver = match Resolver::start(interface, &addresses, next_hop_sender).await {
+        Ok(resolver) => resolver,
+        Err(error) => {
+            complain(pins.remove().map(drop).map_err(Into::into));
+            return Err(error.into());
+        }
+    };
     let outcome = match Agent::start(config, interface, pins, &mut next_hops).await {
-        Ok(mut agent) => agent.serve(&mut signals, &mut next_hops).await,
+        Ok(mut agent) => {
+            agent.serve(&mut signals, &mut next_hops).await;
+            Ok(())
+        }
         Err(error) => Err(error),
     };
     let removed = pins.remove().context("cannot take the data plane down");
     let released = resolver.release().await.context("cannot remove the neighbour entries");
-    outcome.and(removed.map(drop)).and(released)
+    let mut outcomes = [outcome, removed.map(drop), released].into_iter();
+    let first = outcomes.find(Result::is_err).unwrap_or(Ok(()));
+    outcomes.for_each(complain);
+    first
+}
+
+/// Says what went wrong where it is no reason to stop.
+fn complain(outcome: Result<()>) {
+    if let Err(error) = outcome {
+        error!("{error:#}");
+    }
 }
 
 impl<'c> Agent<'c> {
@@ -71,13 +91,18 @@ impl<'c> Agent<'c> {
         let control = Control::new(Maps::gather(|name| table::take(&mut ebpf, name))?, wanted)?;
         let roster = Roster::new(config, interface);
         let mut agent = Self { config, control, roster, board };
+        // From now on `xlb detach` knows whose this is.
+        agent.publish()?;
         agent.await_next_hops(next_hops).await?;
         let program = object::program(&mut ebpf, PROGRAM)?;
         let attached = attach::attach(program, &interface.name, plan::mode(config))?;
         pins.pin_link(attached.link)?;
         agent.roster.set_mode(attached.mode);
         agent.publish()?;
-        agent.say_ready(attached.mode);
+        if let Some(reason) = attached.why_not_native {
+            info!("generic XDP: {reason}");
+        }
+        agent.say_ready(interface, attached.mode);
         Ok(agent)
     }
 
@@ -91,29 +116,34 @@ impl<'c> Agent<'c> {
         Ok(())
     }
 
-    fn say_ready(&self, mode: Mode) {
-        let interface = &self.config.interface;
+    fn say_ready(&self, interface: &Interface, mode: Mode) {
+        let (name, driver) = (&interface.name, interface.driver.as_deref().unwrap_or("unknown driver"));
+        if !interface.has_carrier {
+            warn!("{name} has no carrier; is its cable connected?");
+        }
         for frontend in &self.config.frontends {
             let backend = self.config.backend_of(frontend);
             let servers = backend.servers.len();
             info!(
-                "forwarding {} ({}) to {servers} servers of {} on {interface}, {mode} XDP",
+                "forwarding {} ({}) to {servers} servers of {} on {name} ({driver}), {mode} XDP",
                 frontend.name, frontend.bind, backend.name
             );
         }
     }
 
-    async fn serve(&mut self, signals: &mut Signals, next_hops: &mut mpsc::Receiver<NextHop>) -> Result<()> {
+    /// Follows events until a signal comes. Nothing else ends it: a balancer that forwards is worth
+    /// more than one that has taken in every event.
+    async fn serve(&mut self, signals: &mut Signals, next_hops: &mut mpsc::Receiver<NextHop>) {
         let (sender, mut events) = mpsc::channel(QUEUE);
         let _checker = Checker::start(&plan::checks(self.config), &sender);
         loop {
             tokio::select! {
                 name = signals.next() => {
                     info!("{name}: taking the data plane down");
-                    return Ok(());
+                    return;
                 }
-                Some(event) = events.recv() => self.on_health(&event)?,
-                Some(next_hop) = next_hops.recv() => self.on_next_hop(&next_hop)?,
+                Some(event) = events.recv() => complain(self.on_health(&event)),
+                Some(next_hop) = next_hops.recv() => complain(self.on_next_hop(&next_hop)),
             }
         }
     }

@@ -141,8 +141,7 @@ fn shares(wanted: &Wanted, frontend: usize) -> Vec<Share> {
 
 /// Everything that the program is told at the start; the rings are still empty.
 fn setup(wanted: &Wanted, hash_key: HashKey) -> Result<Box<Setup>, Error> {
-    let mut setup: Box<Setup> =
-        Setup::new_box_zeroed().map_err(|_| Error::Missing("memory for the setup"))?;
+    let mut setup: Box<Setup> = Setup::new_box_zeroed().map_err(|_| Error::OutOfMemory)?;
     setup.settings = settings(wanted, hash_key);
     for (number, server) in (0u16..).zip(&wanted.servers) {
         let entry = server_entry(number, server, wanted.sizes);

@@ -39,13 +39,15 @@ pub enum Error {
     AlreadyThere(PathBuf),
     /// Somebody else's program.
     #[error(
-        "interface {interface} has another XDP program attached (id {program}); \
+        "interface {interface} has another XDP program attached ({mode}, id {program}); \
          detach it (`ip link set dev {interface} xdp off`) or choose another interface",
         program = program.map_or("unknown".to_owned(), |id| id.to_string())
     )]
     OtherProgram {
         /// The interface.
         interface: String,
+        /// How it is attached.
+        mode: &'static str,
         /// The program's number.
         program: Option<u32>,
     },
@@ -55,6 +57,9 @@ pub enum Error {
     /// The interface is not there or not usable.
     #[error("{0}; set `interface` to one of those that `ip link` shows")]
     Interface(#[from] neighbours::Error),
+    /// The host does not tell its addresses and ports.
+    #[error("cannot ask the host for its addresses and ports: {0}; is /proc mounted?")]
+    Facts(#[source] std::io::Error),
     /// The pins cannot be looked at.
     #[error(transparent)]
     Pins(#[from] crate::dataplane::Error),
@@ -69,7 +74,8 @@ pub async fn check(interface: &str, pins: &Pins) -> Result<Interface, Error> {
     check_pins(pins)?;
     let interface = Interface::lookup(interface).await?;
     if let Some(xdp) = interface.xdp {
-        return Err(Error::OtherProgram { interface: interface.name, program: xdp.program });
+        let mode = xdp.mode.name();
+        return Err(Error::OtherProgram { interface: interface.name, mode, program: xdp.program });
     }
     if !interface.is_up {
         return Err(Error::InterfaceDown(interface.name));

@@ -1,5 +1,7 @@
 //! `xlb detach`: takes a data plane down that has no agent.
 
+use std::io::{Write, stdout};
+
 use anyhow::{Result, bail};
 
 use crate::dataplane::pins::Pins;
@@ -18,13 +20,12 @@ pub fn run(_: &Args, pins: &Pins) -> Result<()> {
         bail!("the agent still runs (process {}); stop it instead: it cleans up itself", status.pid);
     }
     if !pins.remove()? {
-        println!("nothing to detach at {}", pins.directory().display());
+        writeln!(stdout(), "nothing to detach at {}", pins.directory().display())?;
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(release(&status.interface))?;
-    println!("detached from {}", status.interface);
-    Ok(())
+    Ok(writeln!(stdout(), "detached {}", pins.directory().display())?)
 }
 
 /// Removes the neighbour entries, if the interface is still there.

@@ -79,13 +79,13 @@ fn describe(error: &anyhow::Error) -> String {
 
 /// What kind of error it is, for scripts.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let is_attach = |error: &dataplane::Error| matches!(error, dataplane::Error::Attach(_));
+    let is_taken = |error: &dataplane::Error| matches!(error, dataplane::Error::Taken(_));
     if error.is::<config::Error>() || error.is::<config::Problems>() {
         EXIT_CONFIGURATION
     } else if error.is::<preflight::Error>()
         || error.is::<crate::neighbours::Error>()
         || error.is::<dataplane::attach::AttachError>()
-        || error.downcast_ref().is_some_and(is_attach)
+        || error.downcast_ref().is_some_and(is_taken)
     {
         EXIT_ENVIRONMENT
     } else {

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tracing::warn;
 
 use crate::config::{HostFacts, Loaded};
@@ -28,8 +28,7 @@ pub fn run(args: &Args, pins: &Pins) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let interface = preflight::check(&loaded.config.interface, pins).await?;
-        let facts =
-            HostFacts::read(&interface.name).context("cannot ask the host for its addresses and ports")?;
+        let facts = HostFacts::read(&interface.name).map_err(preflight::Error::Facts)?;
         loaded.check_host(&facts)?;
         agent::run(&loaded.config, &interface, pins).await
     })

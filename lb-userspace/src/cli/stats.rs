@@ -18,8 +18,8 @@ pub struct Args {
     json: bool,
 
     /// Show it again and again, every SECONDS
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
-    watch: Option<f64>,
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = pause)]
+    watch: Option<Duration>,
 }
 
 /// Clears the screen and goes to its top.
@@ -27,8 +27,7 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// Prints once, or until interrupted.
 pub fn run(args: &Args, pins: &Pins) -> Result<()> {
-    let Some(seconds) = args.watch else { return show(args, pins) };
-    let pause = Duration::try_from_secs_f64(seconds)?;
+    let Some(pause) = args.watch else { return show(args, pins) };
     loop {
         if stdout().is_terminal() {
             write!(stdout(), "{CLEAR}")?;
@@ -37,6 +36,14 @@ pub fn run(args: &Args, pins: &Pins) -> Result<()> {
         stdout().flush()?;
         thread::sleep(pause);
     }
+}
+
+/// Seconds, but not so few that it would do nothing else.
+fn pause(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|pause| *pause >= Duration::from_millis(100))
+        .ok_or_else(|| "expected seconds, 0.1 or more".to_owned())
 }
 
 fn show(args: &Args, pins: &Pins) -> Result<()> {

@@ -9,10 +9,10 @@ use super::value::{Parsed, refuse};
 /// The shortest that can be told apart by a timer of the agent.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Four years, the longest that the packet path's 32-bit clock tells from its past.
-const LONGEST: Duration = Duration::from_secs(4 * 31_557_600);
+/// A year: the packet path's 32-bit clock tells at least two from its past.
+const LONGEST: Duration = Duration::from_secs(31_557_600);
 
-const EXPECTED: &str = "expected a duration from 1ms to 4years such as \"10s\"";
+const EXPECTED: &str = "expected a duration from 1ms to 1year such as \"10s\"";
 
 /// A duration such as `"10s"`.
 pub(super) fn duration(value: &DeValue<'_>) -> Parsed<Duration> {

@@ -1,6 +1,7 @@
 //! Puts the program on the interface.
 
 use std::fmt;
+use std::io;
 
 use aya::programs::links::FdLink;
 use aya::programs::xdp::XdpLinkId;
@@ -16,10 +17,9 @@ pub enum Mode {
 }
 
 /// Which mode is wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantedMode {
     /// Native if the driver has it, else generic.
-    #[default]
     Auto,
     /// This one or none.
     Only(Mode),
@@ -57,6 +57,8 @@ pub enum AttachError {
 pub struct Attached {
     /// The mode that was taken.
     pub mode: Mode,
+    /// Why it is not the native one, if that was tried.
+    pub why_not_native: Option<String>,
     /// The link.
     pub link: FdLink,
 }
@@ -72,10 +74,14 @@ impl fmt::Display for Mode {
 
 /// Attaches a loaded program.
 pub fn attach(program: &mut Xdp, interface: &str, wanted: WantedMode) -> Result<Attached, AttachError> {
+    let mut why_not_native = None;
     let attempt = match wanted {
         WantedMode::Only(mode) => attach_in(program, interface, mode),
         WantedMode::Auto => match attach_in(program, interface, Mode::Native) {
-            Err(AttachError::NotNative { .. }) => attach_in(program, interface, Mode::Generic),
+            Err(error @ AttachError::NotNative { .. }) => {
+                why_not_native = Some(error.reason());
+                attach_in(program, interface, Mode::Generic)
+            }
             native => native,
         },
     };
@@ -83,7 +89,7 @@ pub fn attach(program: &mut Xdp, interface: &str, wanted: WantedMode) -> Result<
     let no_link = || AttachError::NoLink(interface.to_owned());
     let link = program.take_link(id).map_err(|_| no_link())?;
     let link = FdLink::try_from(link).map_err(|_| no_link())?;
-    Ok(Attached { mode, link })
+    Ok(Attached { mode, why_not_native, link })
 }
 
 fn attach_in(program: &mut Xdp, interface: &str, mode: Mode) -> Result<(Mode, XdpLinkId), AttachError> {
@@ -100,15 +106,35 @@ fn attach_in(program: &mut Xdp, interface: &str, mode: Mode) -> Result<(Mode, Xd
     }
 }
 
-/// Whether the driver says that it has no XDP, or not for the interface as it is set up (a large
-/// MTU, for example).
+impl AttachError {
+    /// What the kernel said, in a few words.
+    fn reason(&self) -> String {
+        match self {
+            Self::NotNative { interface, source } => {
+                let error = os_error(source).map_or_else(|| source.to_string(), ToString::to_string);
+                format!("the driver of {interface} does not take a native program: {error}")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Whether it is the driver that refuses: it has no XDP, or not for the interface as it is set up
+/// (a large MTU, too few queues). Each driver has its own errors for that, so these are all but the
+/// kernel's own.
 fn is_unsupported(error: &ProgramError) -> bool {
+    const KERNELS_OWN: [i32; 5] = [libc::EBUSY, libc::EEXIST, libc::EPERM, libc::ENODEV, libc::EBADF];
+    os_error(error).and_then(io::Error::raw_os_error).is_some_and(|errno| !KERNELS_OWN.contains(&errno))
+}
+
+/// The system's error at the bottom of aya's.
+fn os_error(error: &ProgramError) -> Option<&io::Error> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ERANGE));
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         source = error.source();
     }
-    false
+    None
 }

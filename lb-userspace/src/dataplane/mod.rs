@@ -80,7 +80,17 @@ pub enum Error {
     /// More servers than places that their addresses hash to.
     #[error("the address {0} collides with those of too many other servers; change its address or port")]
     Endpoint(std::net::SocketAddrV4),
-    /// The interface does not take the program.
-    #[error(transparent)]
-    Attach(#[from] attach::AttachError),
+    /// Somebody else has made the directory of the pins.
+    #[error(
+        "a data plane is already there, pinned at {path}: another agent has just started; \
+         take it down with `xlb detach` if it is not running",
+        path = .0.display()
+    )]
+    Taken(PathBuf),
+    /// The status has grown too long for its map.
+    #[error("the names and messages of the servers do not fit the map that the CLI reads them from")]
+    StatusTooLong,
+    /// There is no memory to prepare the maps in.
+    #[error("out of memory")]
+    OutOfMemory,
 }

@@ -10,6 +10,7 @@ use aya::programs::links::FdLink;
 use lb_common::LAYOUT_VERSION;
 
 use super::maps::{Maps, NAMES};
+use super::setup::SetupMemory;
 use super::status::{self, StatusBoard};
 use super::ticker::{self, Ticker};
 use super::{Error, object};
@@ -47,9 +48,20 @@ impl Pins {
         }
     }
 
+    /// Makes the directory, and so the one who made it its owner.
+    pub fn claim(&self) -> Result<(), Error> {
+        // An empty one is what is left of a run that was killed before it pinned anything.
+        let _ = fs::remove_dir(&self.directory);
+        match fs::create_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Error::Taken(self.directory.clone()))
+            }
+            other => other.map_err(|source| self.file_error(source)),
+        }
+    }
+
     /// Pins the maps of a loaded object, and makes the one that the CLI reads names and health from.
     pub fn pin_maps(&self, ebpf: &Ebpf) -> Result<StatusBoard, Error> {
-        fs::create_dir_all(&self.directory).map_err(|source| self.file_error(source))?;
         for name in NAMES {
             let map = ebpf.map(name).ok_or(Error::Missing(name))?;
             let path = self.directory.join(name);
@@ -76,11 +88,11 @@ impl Pins {
         if !self.exist()? {
             return Err(Error::NotRunning(self.directory.clone()));
         }
-        let maps = Maps::gather(|name| self.open_map(name))?;
-        let found = maps.setup.get().settings.layout_version;
+        let found = SetupMemory::new(&self.open_map("SETUP")?)?.get().settings.layout_version;
         if found != LAYOUT_VERSION {
             return Err(Error::Layout { path: self.directory.clone(), found, known: LAYOUT_VERSION });
         }
+        let maps = Maps::gather(|name| self.open_map(name))?;
         Ok((maps, StatusBoard::open(&self.directory.join(status::NAME))?))
     }
 

@@ -119,11 +119,9 @@ impl StatusBoard {
 
     /// Replaces the status. One writer at a time.
     pub fn write(&mut self, status: &Status) -> Result<(), Error> {
-        let text = serde_json::to_vec(status).map_err(|error| bad(error.into()))?;
+        let text = serde_json::to_vec(status).map_err(|_| Error::StatusTooLong)?;
         let mut page = self.newest()?;
-        let Some(room) = page.text.get_mut(..text.len()) else {
-            return Err(bad(std::io::Error::other("the status does not fit its page")));
-        };
+        let room = page.text.get_mut(..text.len()).ok_or(Error::StatusTooLong)?;
         room.copy_from_slice(&text);
         page.length = text.len() as u64;
         page.sequence += 1;
@@ -143,8 +141,4 @@ impl StatusBoard {
         let whole = |page: &Page| page.sequence == page.sequence_again;
         Ok(if whole(&a) && (!whole(&b) || a.sequence >= b.sequence) { a } else { b })
     }
-}
-
-fn bad(source: std::io::Error) -> Error {
-    Error::File { path: NAME.into(), source }
 }

@@ -57,6 +57,19 @@ pub enum XdpMode {
     Multiple,
 }
 
+impl XdpMode {
+    /// The mode in a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Hardware => "offloaded",
+            Self::Multiple => "several modes",
+        }
+    }
+}
+
 impl Interface {
     /// Looks an interface up by name, in the calling thread's network namespace.
     pub async fn lookup(name: &str) -> Result<Self, Error> {

@@ -150,10 +150,13 @@ impl Follower {
     async fn look_at_neighbours(&mut self) -> Result<Vec<NextHop>, Error> {
         let (handle, interface) = (self.requests.handle(), self.interface.index);
         let entries = entry::list(handle, interface).await?;
+        let changes = entries.iter().flat_map(|entry| self.table.observe(entry)).collect();
         for address in self.table.missing(&entries) {
-            entry::install(handle, interface, address).await?;
+            if let Err(error) = entry::install(handle, interface, address).await {
+                warn!("the kernel does not keep the next hop {address} fresh: {error}");
+            }
         }
-        Ok(entries.iter().flat_map(|entry| self.table.observe(entry)).collect())
+        Ok(changes)
     }
 
     async fn release(&self) -> Result<(), Error> {

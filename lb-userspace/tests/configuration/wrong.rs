@@ -240,27 +240,27 @@ interval = "2s""#,
     Wrong {
         replace: CONNECT,
         with: "connect = 10",
-        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = 10: expected a duration from 1ms to 4years such as "10s"; write a number and its unit in double quotes"#,
+        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = 10: expected a duration from 1ms to 1year such as "10s"; write a number and its unit in double quotes"#,
     },
     Wrong {
         replace: CONNECT,
         with: r#"connect = "0s""#,
-        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "0s": expected a duration from 1ms to 4years such as "10s"; use a longer one"#,
+        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "0s": expected a duration from 1ms to 1year such as "10s"; use a longer one"#,
     },
     Wrong {
         replace: CONNECT,
         with: r#"connect = "10""#,
-        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "10": expected a duration from 1ms to 4years such as "10s"; write a number and its unit (ms, s, m, h or d)"#,
+        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "10": expected a duration from 1ms to 1year such as "10s"; write a number and its unit (ms, s, m, h or d)"#,
     },
     Wrong {
         replace: CONNECT,
         with: r#"connect = "soon""#,
-        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "soon": expected a duration from 1ms to 4years such as "10s"; write a number and its unit (ms, s, m, h or d)"#,
+        message: r#"xlb.toml:14: backend.k8s-api-server.timeouts.connect = "soon": expected a duration from 1ms to 1year such as "10s"; write a number and its unit (ms, s, m, h or d)"#,
     },
     Wrong {
         replace: r#"idle = "86400s""#,
-        with: r#"idle = "5years""#,
-        message: r#"xlb.toml:15: backend.k8s-api-server.timeouts.idle = "5years": expected a duration from 1ms to 4years such as "10s"; use a shorter one"#,
+        with: r#"idle = "2years""#,
+        message: r#"xlb.toml:15: backend.k8s-api-server.timeouts.idle = "2years": expected a duration from 1ms to 1year such as "10s"; use a shorter one"#,
     },
     Wrong {
         replace: r#"interval = "2s""#,

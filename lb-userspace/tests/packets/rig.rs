@@ -1,28 +1,57 @@
 //! A data plane that is attached to nothing: frames go in by `BPF_PROG_TEST_RUN`.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
 
 use aya::Ebpf;
 use aya::programs::{TestRun, TestRunOptions, Xdp};
+use lb_common::counters::PathCounters;
 use lb_common::frontend::Timeouts;
-use lb_common::net::Mac;
-use lb_common::reason::Reason;
-use lb_common::slot::Slot;
-use lb_common::time::Ticks;
+use lb_common::net::{Mac, socket_addr};
+use lb_common::reason::{Disposition, Reason};
+use lb_common::slot::{Details, Slot};
+use lb_common::tcp::State;
+use lb_common::time::{Tick, Ticks};
 use xlb::control::{Control, Wanted, WantedFrontend, WantedServer};
 use xlb::dataplane::maps::Maps;
 use xlb::dataplane::object::{self, PROGRAM, Sizes, XLB};
+use xlb::dataplane::table;
+
+use crate::frame::{End, is_sound};
 
 /// The balancer's MAC address.
 pub const OUR_MAC: Mac = Mac([2, 0, 0, 0, 0, 10]);
+
 /// The frontend.
 pub const FRONTEND: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 10), 6443);
 
-/// The three servers.
-pub fn server(number: u8) -> (SocketAddrV4, Mac) {
-    let last = 11 + number;
-    (SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, last), 6443), Mac([2, 0, 0, 0, 0, last]))
+/// The NAT range's first port.
+pub const NAT_FIRST: u16 = 10_240;
+
+/// A client.
+pub const CLIENT: End = client(1, 40_000);
+
+/// How long connections live, each state for another time.
+pub const TIMEOUTS: Timeouts =
+    Timeouts { connect: Ticks(200), idle: Ticks(1_000_000), time_wait: Ticks(500), closed: Ticks(100) };
+
+/// Time enough for a test to run, and less than any timeout.
+pub const A_WHILE: Ticks = Ticks(40);
+
+/// A port of a client on the LAN.
+pub const fn client(host: u8, port: u16) -> End {
+    let socket = SocketAddrV4::new(Ipv4Addr::new(198, 18, 1, host), port);
+    End { mac: Mac([2, 0, 0, 0, 1, host]), socket }
+}
+
+/// One of the three servers.
+pub const fn server(number: u16) -> End {
+    let last = 11 + number as u8;
+    End { mac: Mac([2, 0, 0, 0, 0, last]), socket: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, last), 6443) }
+}
+
+/// A frontend as its clients send to it.
+pub const fn at_our_mac(socket: SocketAddrV4) -> End {
+    End { mac: OUR_MAC, socket }
 }
 
 /// A loaded data plane.
@@ -31,17 +60,21 @@ pub struct Rig {
     pub control: Control,
 }
 
-/// What came out.
+/// What became of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Out {
-    Passed,
-    Dropped,
+    Passed(Reason),
+    Dropped(Reason),
     Sent(Vec<u8>),
 }
 
-const XDP_DROP: u32 = 1;
-const XDP_PASS: u32 = 2;
-const XDP_TX: u32 = 3;
+/// The program's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Drop,
+    Pass,
+    Transmit,
+}
 
 impl Rig {
     /// Three servers of weight 1 behind one frontend, with 64 slots each.
@@ -49,76 +82,167 @@ impl Rig {
         Self::with(|_| {})
     }
 
-    /// The same, changed as the test wants it.
+    /// The same with so many slots for each server.
+    pub fn with_slots(nat_ports: u16) -> Self {
+        Self::with(|wanted| wanted.sizes.nat_ports = nat_ports)
+    }
+
+    /// Only the first server, with so many slots.
+    pub fn with_one_server(nat_ports: u16) -> Self {
+        Self::with(|wanted| {
+            wanted.sizes = Sizes { max_servers: 1, nat_first: NAT_FIRST, nat_ports };
+            wanted.servers.truncate(1);
+            wanted.frontends[0].servers.truncate(1);
+        })
+    }
+
+    /// The same as [`Self::new`], changed as the test wants it.
     pub fn with(change: impl FnOnce(&mut Wanted)) -> Self {
         let mut wanted = wanted();
         change(&mut wanted);
-        let mut ebpf = object::load(XLB, wanted.sizes).expect("loads; BPF needs root: use `cargo xtask test`");
+        let mut ebpf =
+            object::load(XLB, wanted.sizes).expect("loads; BPF needs root: use `cargo xtask test`");
         object::load_program(&mut ebpf, PROGRAM).expect("the verifier takes the program");
-        let maps = Maps::gather(|name| xlb::dataplane::table::take(&mut ebpf, name)).expect("has all maps");
+        let maps = Maps::gather(|name| table::take(&mut ebpf, name)).expect("has all maps");
         Self { ebpf, control: Control::new(maps, wanted).expect("fills") }
     }
 
-    /// Runs one frame.
+    /// Runs a frame, and holds the program to what it promises of every frame: one that is
+    /// forwarded is as sound as it came, one that is passed is untouched, and what is not forwarded
+    /// is counted for one reason, whose verdict it gets.
     pub fn run(&self, frame: &[u8]) -> Out {
-        let program: &Xdp = self.ebpf.program(PROGRAM).unwrap().try_into().unwrap();
-        let mut out = vec![0; frame.len() + 256];
-        let result = program
-            .test_run(TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::new() })
-            .expect("runs");
-        out.truncate(result.data_size_out as usize);
-        match result.return_value {
-            XDP_PASS => {
-                assert_eq!(out, frame, "a packet that is passed is untouched");
-                Out::Passed
+        let before = self.reasons();
+        let (verdict, out) = self.execute(frame);
+        let after = self.reasons();
+        let counted: Vec<(Reason, u64)> = Reason::ALL
+            .iter()
+            .zip(before.iter().zip(&after))
+            .filter(|(_, (before, after))| before != after)
+            .map(|(reason, (before, after))| (*reason, after - before))
+            .collect();
+        match (verdict, &counted[..]) {
+            (Verdict::Transmit, []) => {
+                assert_eq!(out.len(), frame.len());
+                if is_sound(frame) == Ok(true) {
+                    assert_eq!(is_sound(&out), Ok(true), "{frame:02x?} became {out:02x?}");
+                }
+                Out::Sent(out)
             }
-            XDP_DROP => Out::Dropped,
-            XDP_TX => Out::Sent(out),
-            other => panic!("unknown verdict {other}"),
+            (Verdict::Pass, &[(reason, 1)]) if reason.disposition() == Disposition::Pass => {
+                assert_eq!(out, frame, "a frame that is passed is untouched");
+                Out::Passed(reason)
+            }
+            (Verdict::Drop, &[(reason, 1)]) if reason.disposition() == Disposition::Drop => {
+                Out::Dropped(reason)
+            }
+            _ => panic!("{verdict:?}, counted for {counted:?}: {frame:02x?}"),
         }
     }
 
-    /// Runs a frame and tells which reason was counted, if any.
-    pub fn run_for_reason(&self, frame: &[u8]) -> (Out, Option<Reason>) {
-        let before: Vec<u64> = self.reasons();
-        let out = self.run(frame);
-        let after = self.reasons();
-        let mut moved = Reason::ALL.iter().zip(before.iter().zip(&after)).filter(|(_, (b, a))| a != b);
-        let reason = moved.next().map(|(reason, _)| *reason);
-        assert_eq!(moved.next(), None, "one packet, one reason");
-        (out, reason)
+    /// Runs a frame and nothing else, so that several CPUs may at once.
+    pub fn execute(&self, frame: &[u8]) -> (Verdict, Vec<u8>) {
+        const XDP_DROP: u32 = 1;
+        const XDP_PASS: u32 = 2;
+        const XDP_TX: u32 = 3;
+        let program = self.ebpf.program(PROGRAM).expect("is in the object");
+        let program: &Xdp = program.try_into().expect("is an XDP program");
+        let mut out = vec![0; frame.len() + 256];
+        let result = program
+            .test_run(TestRunOptions {
+                data_in: Some(frame),
+                data_out: Some(&mut out),
+                ..TestRunOptions::new()
+            })
+            .expect("runs");
+        out.truncate(result.data_size_out as usize);
+        let verdict = match result.return_value {
+            XDP_DROP => Verdict::Drop,
+            XDP_PASS => Verdict::Pass,
+            XDP_TX => Verdict::Transmit,
+            other => panic!("unknown verdict {other}"),
+        };
+        (verdict, out)
+    }
+
+    /// How often a reason was counted.
+    pub fn reason(&self, reason: Reason) -> u64 {
+        self.control.maps().reason(reason).expect("can be read")
     }
 
     fn reasons(&self) -> Vec<u64> {
-        Reason::ALL.iter().map(|reason| self.control.maps().reason(*reason).unwrap()).collect()
+        Reason::ALL.iter().map(|reason| self.reason(*reason)).collect()
     }
 
-    /// All slots that were ever used.
-    pub fn slots(&self) -> Vec<(u32, Slot)> {
-        self.control.maps().slots.view().unwrap().used().collect()
+    /// What was counted between a frontend and a server.
+    pub fn path(&self, frontend: u16, server: u16) -> PathCounters {
+        self.control.maps().path(frontend, server).expect("can be read")
+    }
+
+    /// What was counted between all frontends and servers.
+    pub fn traffic(&self) -> PathCounters {
+        let mut sum = PathCounters::default();
+        for frontend in 0..self.control.wanted().frontends.len() {
+            for server in 0..self.control.wanted().servers.len() {
+                sum.add(&self.path(frontend as u16, server as u16));
+            }
+        }
+        sum
+    }
+
+    /// A slot as it is now.
+    pub fn slot(&self, number: u32) -> Slot {
+        self.control.maps().slots.view().expect("can be mapped").get(number).expect("is there")
+    }
+
+    /// A slot's details as they are now.
+    pub fn details(&self, number: u32) -> Details {
+        self.control.maps().slots.view().expect("can be mapped").details(number).expect("are there")
+    }
+
+    /// The slots that connections of a client hold, with their numbers.
+    pub fn slots_of(&self, client: SocketAddrV4) -> Vec<(u32, Slot)> {
+        let view = self.control.maps().slots.view().expect("can be mapped");
+        let is_held = |slot: &Slot| slot.word().state() != State::Free;
+        view.used().filter(|(_, slot)| is_held(slot) && is_of(slot, client)).collect()
+    }
+
+    /// Lets time go by for the connections of a client, by moving their last packet back.
+    pub fn age(&self, client: SocketAddrV4, by: Ticks) {
+        let mut view = self.control.maps().slots.view_mut().expect("can be mapped");
+        let mut aged = 0;
+        view.change_used(|slot| {
+            if is_of(slot, client) {
+                slot.last_seen = Tick(slot.last_seen.0.wrapping_sub(by.0));
+                aged += 1;
+            }
+        });
+        assert!(aged > 0, "{client} has no connection");
     }
 }
 
+/// Whether a slot's last connection is or was a client's.
+fn is_of(slot: &Slot, client: SocketAddrV4) -> bool {
+    socket_addr(slot.tuple.addr(), slot.tuple.port()) == client
+}
+
 fn wanted() -> Wanted {
-    let servers = (0..3).map(server).map(|(address, mac)| WantedServer {
-        address,
+    let servers = (0..3).map(server).map(|End { mac, socket }| WantedServer {
+        address: socket,
         nat_address: *FRONTEND.ip(),
         weight: 1,
         up: true,
         next_hop: Some(mac),
     });
     Wanted {
-        sizes: Sizes { max_servers: 3, nat_first: 10_240, nat_ports: 64 },
+        sizes: Sizes { max_servers: 3, nat_first: NAT_FIRST, nat_ports: 64 },
         mac: OUR_MAC,
         mtu: 1500,
-        frontends: vec![WantedFrontend {
-            bind: FRONTEND,
-            timeouts: Timeouts {
-                connect: Ticks::from_duration(Duration::from_secs(10)),
-                idle: Ticks::from_duration(Duration::from_secs(86_400)),
-            },
-            servers: vec![0, 1, 2],
-        }],
+        frontends: vec![frontend(FRONTEND)],
         servers: servers.collect(),
     }
+}
+
+/// A frontend of all three servers.
+pub fn frontend(bind: SocketAddrV4) -> WantedFrontend {
+    WantedFrontend { bind, timeouts: TIMEOUTS, servers: vec![0, 1, 2] }
 }

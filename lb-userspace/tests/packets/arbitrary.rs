@@ -1,0 +1,140 @@
+//! Whatever arrives, what leaves is as sound as what came, and only what must change has changed.
+
+use std::cell::Cell;
+
+use lb_common::tcp::{Flags, State};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::connection::Connection;
+use crate::frame::{Frame, IP_AT, OPTIONS_AT, TCP_AT};
+use crate::rig::{CLIENT, OUR_MAC, Out, Rig, client};
+
+/// How many frames are tried of each kind.
+const CASES: u32 = 2000;
+
+/// A state that a connection is in, and what comes then.
+#[derive(Clone, Debug)]
+struct Case {
+    state: State,
+    by_server: bool,
+    flags: u8,
+    /// How far the numbers are from the right ones.
+    seq: i32,
+    ack: i32,
+    options: Vec<u8>,
+    payload: Vec<u8>,
+    ttl: u8,
+    /// Bytes that are not what they should be, and bytes behind the packet.
+    damage: Vec<(Index, u8)>,
+    padding: Vec<u8>,
+}
+
+impl Case {
+    fn frame(&self, connection: &Connection) -> Vec<u8> {
+        let frame =
+            if self.by_server { connection.by_server(self.flags) } else { connection.by_client(self.flags) };
+        let mut bytes =
+            frame.options(&self.options).payload(&self.payload).with(|frame| self.shift(frame)).bytes();
+        bytes.extend(&self.padding);
+        for (at, byte) in &self.damage {
+            *at.get_mut(&mut bytes) = *byte;
+        }
+        bytes
+    }
+
+    fn shift(&self, frame: &mut Frame) {
+        let Frame { ip, tcp, .. } = frame;
+        ip.time_to_live = self.ttl;
+        tcp.sequence_number = tcp.sequence_number.wrapping_add_signed(self.seq);
+        tcp.acknowledgment_number = tcp.acknowledgment_number.wrapping_add_signed(self.ack);
+    }
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let states = [State::SynSent, State::SynReceived, State::Established, State::TimeWait, State::Closed];
+    let flags = [Flags::SYN, Flags::ACK, Flags::RST, Flags::SYN | Flags::ACK, Flags::FIN | Flags::ACK];
+    let distance = || prop_oneof![3 => Just(0), 2 => -3..4, 1 => any::<i32>()];
+    let bytes = |most| proptest::collection::vec(any::<u8>(), 0..=most);
+    // Half of the options begin as a segment size may: at an even or at an odd offset.
+    let mss = (0..3usize, any::<u16>(), bytes(32))
+        .prop_map(|(nops, mss, rest)| [&vec![1; nops][..], &[2, 4], &mss.to_be_bytes(), &rest].concat());
+    let options = prop_oneof![bytes(40), mss];
+    let damage = prop_oneof![3 => Just(vec![]), 1 => proptest::collection::vec(any::<(Index, u8)>(), 1..3)];
+    let segment =
+        (select(states.to_vec()), any::<bool>(), prop_oneof![4 => select(flags.to_vec()), 1 => any::<u8>()]);
+    (segment, (distance(), distance()), options, bytes(100), 2..=255u8, damage, bytes(8)).prop_map(
+        |((state, by_server, flags), (seq, ack), options, payload, ttl, damage, padding)| Case {
+            state,
+            by_server,
+            flags,
+            seq,
+            ack,
+            options,
+            payload,
+            ttl,
+            damage,
+            padding,
+        },
+    )
+}
+
+/// Whether a rewrite may change the byte at `at`: addresses, TTL, checksums, ports; and the MSS
+/// of a SYN.
+fn may_change(frame: &[u8], at: usize) -> bool {
+    let is_syn = frame[TCP_AT + 13] & Flags::SYN != 0;
+    let header_end = TCP_AT + usize::from(frame[TCP_AT + 12] >> 4) * 4;
+    match at {
+        0..12 => true,
+        _ if at == IP_AT + 8 || (IP_AT + 10..TCP_AT + 4).contains(&at) => true,
+        _ if (TCP_AT + 16..TCP_AT + 18).contains(&at) => true,
+        _ => is_syn && (OPTIONS_AT..header_end).contains(&at),
+    }
+}
+
+/// Runs a frame; the rig itself looks at the checksums, and at frames that are passed. Tells
+/// whether it was forwarded.
+fn holds(rig: &Rig, frame: &[u8]) -> Result<bool, TestCaseError> {
+    let Out::Sent(sent) = rig.run(frame) else { return Ok(false) };
+    prop_assert_eq!(&sent[6..12], OUR_MAC.0);
+    prop_assert_eq!(sent[IP_AT + 8] + 1, frame[IP_AT + 8]);
+    for (at, (new, old)) in sent.iter().zip(frame).enumerate() {
+        prop_assert!(new == old || may_change(frame, at), "byte {}: {:02x?} became {:02x?}", at, frame, sent);
+    }
+    Ok(true)
+}
+
+fn runner() -> TestRunner {
+    // What fails becomes a fixture, not a file of seeds.
+    TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() })
+}
+
+#[test]
+fn half_valid_frames() {
+    let rig = Rig::with_slots(4096);
+    let opened = Cell::new(0);
+    let forwarded = Cell::new(0);
+    let outcome = runner().run(&cases(), |case| {
+        let n: u16 = opened.replace(opened.get() + 1);
+        let connection = Connection::in_state(&rig, client(1, 10_000 + n), case.state);
+        let is_forwarded = holds(&rig, &case.frame(&connection))?;
+        forwarded.set(forwarded.get() + u32::from(is_forwarded));
+        Ok(())
+    });
+    outcome.unwrap();
+    assert!(forwarded.get() > CASES / 2, "only {} were valid enough to say something", forwarded.get());
+}
+
+#[test]
+fn arbitrary_bytes() {
+    let rig = Rig::new();
+    let anything = || proptest::collection::vec(any::<u8>(), 14..200);
+    let behind_our_mac = anything().prop_map(|mut bytes| {
+        bytes.splice(..14, [&OUR_MAC.0[..], &CLIENT.mac.0, &[0x08, 0x00]].concat());
+        bytes
+    });
+    let outcome =
+        runner().run(&prop_oneof![anything(), behind_our_mac], |frame| holds(&rig, &frame).map(drop));
+    outcome.unwrap();
+}

@@ -1,0 +1,144 @@
+//! Slots: who holds one how long, and who gets it next.
+
+use lb_common::reason::Reason;
+use lb_common::tcp::{Flags, State};
+use lb_common::time::Ticks;
+
+use crate::connection::{Connection, FIN_ACK};
+use crate::frame::End;
+use crate::rig::{A_WHILE, CLIENT, Out, Rig, TIMEOUTS, client};
+
+/// How long a connection of each state lives without a packet.
+const LIFETIMES: [(State, Ticks); 5] = [
+    (State::SynSent, TIMEOUTS.connect),
+    (State::SynReceived, TIMEOUTS.connect),
+    (State::Established, TIMEOUTS.idle),
+    (State::TimeWait, TIMEOUTS.time_wait),
+    (State::Closed, TIMEOUTS.closed),
+];
+
+/// A little less than a lifetime.
+const fn almost(lifetime: Ticks) -> Ticks {
+    Ticks(lifetime.0 - A_WHILE.0)
+}
+
+/// A little more than a lifetime.
+const fn after(lifetime: Ticks) -> Ticks {
+    Ticks(lifetime.0 + 1)
+}
+
+/// Another client than [`CLIENT`].
+const NEWCOMER: End = client(9, 50_000);
+
+/// Connections that hold every slot of a rig with one server.
+pub fn fill(rig: &Rig) -> Vec<Connection> {
+    let ports = rig.control.wanted().sizes.nat_ports;
+    (0..ports).map(|n| Connection::established(rig, client(1, 40_000 + n))).collect()
+}
+
+#[test]
+fn each_state_is_found_for_its_lifetime_and_no_longer() {
+    for (state, lifetime) in LIFETIMES {
+        let rig = Rig::new();
+        let connection = Connection::in_state(&rig, CLIENT, state);
+        rig.age(CLIENT.socket, almost(lifetime));
+        // A packet that says nothing new, so that the age stays.
+        let stray = connection.by_client(Flags::ACK).with(|frame| frame.tcp.acknowledgment_number = 1);
+        connection.reaches_server(&rig, stray);
+        assert_eq!(connection.state(&rig), state);
+        rig.age(CLIENT.socket, after(A_WHILE));
+        connection.is_unknown(&rig);
+    }
+}
+
+#[test]
+fn a_slot_is_reused_when_its_connection_has_expired() {
+    for (state, lifetime) in LIFETIMES {
+        let rig = Rig::with_one_server(1);
+        let old = Connection::in_state(&rig, CLIENT, state);
+        let generation = old.slot(&rig).word().generation();
+        rig.age(CLIENT.socket, almost(lifetime));
+        if state != State::Closed {
+            assert_eq!(
+                Connection::try_open(&rig, NEWCOMER).err(),
+                Some(Out::Dropped(Reason::NoSlot)),
+                "{state}"
+            );
+            rig.age(CLIENT.socket, after(A_WHILE));
+        }
+        let mut new = Connection::established(&rig, NEWCOMER);
+        assert_eq!(new.slot_number(&rig), old.slot_number(&rig));
+        assert_eq!(new.slot(&rig).word().generation(), generation + 1, "{state}");
+        new.works(&rig);
+    }
+}
+
+#[test]
+fn with_all_slots_held_there_is_none() {
+    let rig = Rig::with_one_server(4);
+    let crowd = fill(&rig);
+    let before = rig.traffic();
+    assert_eq!(Connection::try_open(&rig, NEWCOMER).err(), Some(Out::Dropped(Reason::NoSlot)));
+    assert_eq!(rig.traffic(), before);
+    for mut connection in crowd {
+        connection.works(&rig);
+    }
+}
+
+#[test]
+fn a_reset_connection_gives_way_but_only_if_nothing_else_does() {
+    let rig = Rig::with_one_server(4);
+    let mut crowd = fill(&rig);
+    crowd[1].client_sends(&rig, Flags::RST, b"");
+    rig.age(crowd[2].client.socket, after(TIMEOUTS.idle));
+
+    let first = Connection::open(&rig, client(9, 50_001));
+    assert_eq!(first.slot_number(&rig), crowd[2].slot_number(&rig), "the expired one first");
+    let second = Connection::open(&rig, client(9, 50_002));
+    assert_eq!(second.slot_number(&rig), crowd[1].slot_number(&rig), "then the reset one");
+    assert_eq!(Connection::try_open(&rig, client(9, 50_003)).err(), Some(Out::Dropped(Reason::NoSlot)));
+}
+
+#[test]
+fn slots_are_taken_in_rotation() {
+    let rig = Rig::with_one_server(4);
+    let open = |n: u16| {
+        let mut connection = Connection::established(&rig, client(1, 40_000 + n));
+        connection.client_sends(&rig, Flags::RST, b"");
+        rig.age(connection.client.socket, after(TIMEOUTS.closed));
+        connection.slot_number(&rig)
+    };
+    let first = open(0);
+    for n in 1..12 {
+        // All are free again, yet each rests as long as possible.
+        assert_eq!(open(n), (first + u32::from(n)) % 4);
+    }
+}
+
+#[test]
+fn a_stale_tuple_never_reaches_the_slots_new_connection() {
+    let rig = Rig::with_one_server(1);
+    let mut old = Connection::established(&rig, CLIENT);
+    old.works(&rig);
+    rig.age(CLIENT.socket, after(TIMEOUTS.idle));
+    let mut new = Connection::established(&rig, NEWCOMER);
+    let before = new.slot(&rig);
+    for flags in [Flags::ACK, Flags::RST, FIN_ACK] {
+        assert_eq!(rig.run(&old.by_client(flags).bytes()), Out::Passed(Reason::NoConnection));
+    }
+    let after = new.slot(&rig);
+    assert_eq!((after.word, after.packets, after.sides), (before.word, before.packets, before.sides));
+    new.works(&rig);
+}
+
+#[test]
+fn a_slot_survives_the_wrap_of_its_generation() {
+    let rig = Rig::with_one_server(1);
+    Connection::open(&rig, CLIENT);
+    let mut view = rig.control.maps().slots.view_mut().expect("can be mapped");
+    view.change_used(|slot| slot.word |= 0xffff_0000);
+    rig.age(CLIENT.socket, after(TIMEOUTS.connect));
+    let mut new = Connection::established(&rig, NEWCOMER);
+    assert_eq!(new.slot(&rig).word().generation(), 1);
+    new.works(&rig);
+}

@@ -1,0 +1,82 @@
+//! A client's SYN for a tuple that has a connection already.
+
+use lb_common::tcp::{Flags, State};
+
+use crate::connection::{CLIENT_ISN, Connection, SYN_ACK, syn, syn_to};
+use crate::rig::{A_WHILE, CLIENT, FRONTEND, Rig, client};
+
+const OTHER_ISN: u32 = 77_000;
+
+#[test]
+fn the_same_syn_again_goes_to_the_same_server() {
+    for state in [State::SynSent, State::SynReceived] {
+        let rig = Rig::new();
+        let first = Connection::in_state(&rig, CLIENT, state);
+        rig.age(CLIENT.socket, A_WHILE);
+        let before = first.slot(&rig);
+        first.reaches_server(&rig, syn(CLIENT));
+        first.reaches_server(&rig, syn(CLIENT));
+        let slots = rig.slots_of(CLIENT.socket);
+        let [(number, slot)] = &slots[..] else { panic!("one connection, not {slots:?}") };
+        assert_eq!((*number, slot.word), (first.slot_number(&rig), before.word));
+        assert!(slot.last_seen.0.wrapping_sub(before.last_seen.0) > 0, "a sign of life");
+        assert_eq!(rig.traffic().connections, 1);
+        // The ring has not moved.
+        assert_eq!(Connection::open(&rig, client(2, 40_000)).server, first.server + 1);
+    }
+}
+
+#[test]
+fn the_same_syn_without_its_data_is_still_the_same() {
+    // The server took the data (RFC 7413), its SYN-ACK got lost, and the client falls back.
+    let rig = Rig::new();
+    let mut connection = Connection::open_with(&rig, CLIENT, &syn(CLIENT).payload(b"early"));
+    connection.server_sends(&rig, SYN_ACK, b"");
+    connection.reaches_server(&rig, syn(CLIENT));
+    assert_eq!((connection.state(&rig), rig.traffic().connections), (State::SynReceived, 1));
+}
+
+#[test]
+fn another_syn_replaces_a_connection_that_is_over_or_half_open() {
+    for state in [State::SynSent, State::SynReceived, State::TimeWait, State::Closed] {
+        let rig = Rig::new();
+        let old = Connection::in_state(&rig, CLIENT, state);
+        let mut new = Connection::open_with(&rig, CLIENT, &syn_to(FRONTEND, CLIENT, OTHER_ISN));
+        assert_eq!(new.server, old.server + 1, "{state}: the next server's turn");
+        assert_eq!(old.state(&rig), State::Free, "{state}");
+        assert_eq!(new.state(&rig), State::SynSent, "{state}");
+        assert_eq!(rig.slots_of(CLIENT.socket).len(), 1, "{state}");
+        assert_eq!(rig.traffic().connections, 2);
+        new.server_sends(&rig, SYN_ACK, b"");
+        new.client_sends(&rig, Flags::ACK, b"");
+        new.works(&rig);
+        assert_eq!(new.state(&rig), State::Established, "{state}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_over_is_replaced_even_by_the_same_number() {
+    for state in [State::TimeWait, State::Closed] {
+        let rig = Rig::new();
+        let old = Connection::in_state(&rig, CLIENT, state);
+        let new = Connection::open(&rig, CLIENT);
+        assert_eq!((new.server, old.state(&rig)), (old.server + 1, State::Free), "{state}");
+    }
+}
+
+#[test]
+fn a_syn_on_an_established_connection_is_the_servers_to_answer() {
+    for isn in [CLIENT_ISN, OTHER_ISN] {
+        let rig = Rig::new();
+        let mut connection = Connection::established(&rig, CLIENT);
+        rig.age(CLIENT.socket, A_WHILE);
+        let before = connection.slot(&rig);
+        connection.reaches_server(&rig, syn_to(FRONTEND, CLIENT, isn));
+        let after = connection.slot(&rig);
+        assert_eq!((after.word, after.sides, after.last_seen), (before.word, before.sides, before.last_seen));
+        assert_eq!(rig.traffic().connections, 1);
+        // The challenge ACK goes back, and the connection on.
+        connection.server_sends(&rig, Flags::ACK, b"");
+        connection.works(&rig);
+    }
+}
