@@ -19,7 +19,7 @@ use crate::dataplane::status::StatusBoard;
 use crate::dataplane::{table, ticker};
 use crate::health::report::{NoServer, StateChange};
 use crate::health::{Checker, Event, Transition};
-use crate::neighbours::{Interface, NextHop, Resolver};
+use crate::neighbours::{self, Interface, NextHop, Resolver};
 use crate::plan;
 use crate::roster::Roster;
 
@@ -60,6 +60,7 @@ pub async fn run(config: &Config, interface: &Interface, pins: &Pins) -> Result<
         Err(error) => Err(error),
     };
     let removed = pins.remove().context("cannot take the data plane down");
+    neighbours::until_detached(&interface.name).await;
     let released = resolver.release().await.context("cannot remove the neighbour entries");
     let mut outcomes = [outcome, removed.map(drop), released].into_iter();
     let first = outcomes.find(Result::is_err).unwrap_or(Ok(()));

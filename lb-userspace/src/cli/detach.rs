@@ -28,8 +28,9 @@ pub fn run(_: &Args, pins: &Pins) -> Result<()> {
     Ok(writeln!(stdout(), "detached {}", pins.directory().display())?)
 }
 
-/// Removes the neighbour entries, if the interface is still there.
+/// Sees the program off the interface and removes the neighbour entries, if it is still there.
 async fn release(interface: &str) -> Result<()> {
+    neighbours::until_detached(interface).await;
     match Interface::lookup(interface).await {
         Ok(interface) => Ok(neighbours::release(interface.index).await?),
         Err(neighbours::Error::NoInterface(_)) => Ok(()),

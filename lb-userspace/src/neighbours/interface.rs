@@ -1,6 +1,7 @@
 //! What there is to know about a network interface.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use lb_common::net::Mac;
@@ -97,6 +98,20 @@ impl Interface {
             }
         }
         Ok(interface)
+    }
+}
+
+/// Waits until no XDP program is attached any more, at most a second.
+///
+/// Before Linux 6.18 the kernel lets go of a link some milliseconds after its last pin is gone, and
+/// tells nobody when. Whoever starts again at once would meet the old program.
+pub async fn until_detached(name: &str) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..100 {
+        match Interface::lookup(name).await {
+            Ok(Interface { xdp: Some(_), .. }) => tokio::time::sleep(PAUSE).await,
+            _ => return,
+        }
     }
 }
 

@@ -15,6 +15,6 @@ mod route;
 mod table;
 
 pub use error::Error;
-pub use interface::{AttachedXdp, Interface, XdpMode};
+pub use interface::{AttachedXdp, Interface, XdpMode, until_detached};
 pub use resolver::{Resolver, release};
 pub use table::NextHop;

@@ -120,11 +120,27 @@ impl Follower {
     }
 
     async fn look_again(&mut self) -> Vec<NextHop> {
+        self.look_at_interface().await;
         self.look_at_routes().await;
         self.look_at_neighbours().await.unwrap_or_else(|error| {
             warn!("next hops not refreshed: {error}");
             Vec::new()
         })
+    }
+
+    /// Says so when the interface is not any more what the data plane was told.
+    async fn look_at_interface(&mut self) {
+        let known = &self.interface;
+        match Interface::lookup(&known.name).await {
+            Ok(now) => {
+                if (now.mac, now.mtu) != (known.mac, known.mtu) {
+                    let (name, mac, mtu) = (&now.name, now.mac, now.mtu);
+                    error!("{name} has changed (MAC address {mac}, MTU {mtu}); restart xlb to follow it");
+                }
+                self.interface = now;
+            }
+            Err(error) => error!("{error}; nothing is forwarded"),
+        }
     }
 
     /// Looks up all routes. Where there is none any more, the last one known stays.

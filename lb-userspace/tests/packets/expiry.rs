@@ -99,19 +99,34 @@ fn a_reset_connection_gives_way_but_only_if_nothing_else_does() {
     assert_eq!(Connection::try_open(&rig, client(9, 50_003)).err(), Some(Out::Dropped(Reason::NoSlot)));
 }
 
+/// A connection that ends, and whose slot is free again; returns the slot.
+fn comes_and_goes(rig: &Rig, port: u16) -> u32 {
+    let mut connection = Connection::established(rig, client(1, port));
+    connection.client_sends(rig, Flags::RST, b"");
+    rig.age(connection.client.socket, after(TIMEOUTS.closed));
+    connection.slot_number(rig)
+}
+
 #[test]
 fn slots_are_taken_in_rotation() {
     let rig = Rig::with_one_server(4);
-    let open = |n: u16| {
-        let mut connection = Connection::established(&rig, client(1, 40_000 + n));
-        connection.client_sends(&rig, Flags::RST, b"");
-        rig.age(connection.client.socket, after(TIMEOUTS.closed));
-        connection.slot_number(&rig)
-    };
-    let first = open(0);
+    let first = comes_and_goes(&rig, 40_000);
     for n in 1..12 {
         // All are free again, yet each rests as long as possible.
-        assert_eq!(open(n), (first + u32::from(n)) % 4);
+        assert_eq!(comes_and_goes(&rig, 40_000 + n), (first + u32::from(n)) % 4);
+    }
+}
+
+#[test]
+fn a_block_of_held_slots_is_no_wall() {
+    let rig = Rig::with_one_server(64);
+    let mut held: Vec<_> = (0..40).map(|n| Connection::established(&rig, client(2, 40_000 + n))).collect();
+    // The rotation comes round to the block, and through it.
+    for port in 40_000..40_064 {
+        comes_and_goes(&rig, port);
+    }
+    for connection in &mut held {
+        connection.works(&rig);
     }
 }
 

@@ -27,6 +27,19 @@ fn frames_to_the_client_go_where_its_own_came_from() {
 }
 
 #[test]
+fn a_blind_frame_teaches_nothing() {
+    let rig = Rig::new();
+    let mut connection = Connection::established(&rig, CLIENT);
+    let blind = connection.by_client(Flags::ACK).with(|frame| {
+        frame.eth.source = STANDBY_ROUTER.0;
+        frame.tcp.acknowledgment_number ^= 1 << 30;
+    });
+    connection.reaches_server(&rig, blind);
+    assert_eq!(connection.slot(&rig).client_mac, CLIENT.mac);
+    connection.works(&rig);
+}
+
+#[test]
 fn a_retransmitted_syn_moves_it_too() {
     let rig = Rig::new();
     let mut connection = Connection::open(&rig, End { mac: ROUTER, ..CLIENT });
