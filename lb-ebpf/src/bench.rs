@@ -15,7 +15,6 @@ use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::XdpContext;
 use lb_common::bench::Flows;
-use lb_ebpf::Verdict;
 use lb_ebpf::packet::{Packet, TcpHdr};
 use lb_ebpf::parse::{IP_OFFSET, TCP_OFFSET};
 use network_types::eth::EthHdr;
@@ -42,7 +41,7 @@ pub fn same_flow(ctx: XdpContext) -> u32 {
     let packet = Packet::from_xdp(&ctx);
     let Some(ip) = packet.header::<Ipv4Hdr>(IP_OFFSET) else { return xdp_action::XDP_ABORTED };
     ip.ttl = TTL;
-    process(&packet)
+    lb_ebpf::process(&packet).xdp()
 }
 
 /// A packet of another flow each time: addresses, ports and TTL are set.
@@ -60,25 +59,5 @@ pub fn next_flow(ctx: XdpContext) -> u32 {
     ip.dst_addr = flows.addr.wire().to_ne_bytes();
     tcp.source = port.wire().to_ne_bytes();
     tcp.dest = flows.port.wire().to_ne_bytes();
-    process(&packet)
+    lb_ebpf::process(&packet).xdp()
 }
-
-#[inline(always)]
-fn process(packet: &Packet) -> u32 {
-    match lb_ebpf::process(packet) {
-        Verdict::Pass => xdp_action::XDP_PASS,
-        Verdict::Drop => xdp_action::XDP_DROP,
-        Verdict::Transmit => xdp_action::XDP_TX,
-    }
-}
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
-
-/// The licence that the kernel's GPL-only helpers ask for.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-pub static LICENSE: [u8; 4] = *b"GPL\0";

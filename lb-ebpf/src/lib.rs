@@ -21,6 +21,7 @@ pub mod packet;
 pub mod parse;
 pub mod rewrite;
 pub mod slots;
+pub mod xdp;
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
 use lb_common::reason::{Disposition, Reason};
@@ -81,3 +82,14 @@ fn forward(packet: &Packet) -> Result<(), Reason> {
     rewrite::apply(packet, headers, &rewrite, &setup.settings);
     Ok(())
 }
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// The licence that the kernel's GPL-only helpers ask for.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+pub static LICENSE: [u8; 4] = *b"GPL\0";

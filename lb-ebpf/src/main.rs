@@ -12,17 +12,12 @@ use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated::bpf_jiffies64;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use lb_ebpf::Verdict;
 use lb_ebpf::packet::Packet;
 
 /// XDP, native and generic.
 #[xdp]
 pub fn xlb_xdp(ctx: XdpContext) -> u32 {
-    match lb_ebpf::process(&Packet::from_xdp(&ctx)) {
-        Verdict::Pass => xdp_action::XDP_PASS,
-        Verdict::Drop => xdp_action::XDP_DROP,
-        Verdict::Transmit => xdp_action::XDP_TX,
-    }
+    lb_ebpf::process(&Packet::from_xdp(&ctx)).xdp()
 }
 
 /// Tells the packet path's time to the CLI: writes the jiffies into the packet of a test run.
@@ -34,14 +29,3 @@ pub fn xlb_clock(ctx: XdpContext) -> u32 {
     *answer = unsafe { bpf_jiffies64() }.to_ne_bytes();
     xdp_action::XDP_PASS
 }
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
-
-/// The licence that the kernel's GPL-only helpers ask for.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-pub static LICENSE: [u8; 4] = *b"GPL\0";
