@@ -35,6 +35,12 @@ pub fn floor(ctx: XdpContext) -> u32 {
     xdp_action::XDP_TX
 }
 
+/// A packet as it is.
+#[xdp]
+pub fn plain(ctx: XdpContext) -> u32 {
+    lb_ebpf::process(&Packet::from_xdp(&ctx)).xdp()
+}
+
 /// A packet of a flow that is its own fixed point: only the TTL has to be restored.
 #[xdp]
 pub fn same_flow(ctx: XdpContext) -> u32 {

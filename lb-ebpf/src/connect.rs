@@ -1,7 +1,7 @@
 //! A client's SYN: one more of a connection that it has, or a new connection.
 //!
-//! Rare, but in line all the same: with the processor's return mitigations, a call costs the
-//! program as much as a search of the index.
+//! Rare beside the packets of established connections, so all of it is kept out of their line: what
+//! it would take from their registers costs more than its call costs a SYN.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::frontend::Frontend;
@@ -17,6 +17,9 @@ use crate::slots::{self, SlotRef};
 use crate::{Context, atomic, conntrack, index, maps};
 
 /// A SYN and what is known of it.
+///
+/// All by value: a reference would force what it points to out of registers for the common
+/// packets, which never come here.
 pub struct Opening {
     /// Setup and time.
     pub context: Context,
@@ -35,12 +38,13 @@ pub struct Opening {
 }
 
 /// Finds or makes the connection of a SYN.
-#[inline(always)]
-pub fn connect(opening: &Opening) -> Result<SlotRef, Reason> {
+#[inline(never)]
+#[expect(clippy::needless_pass_by_value, reason = "see `Opening`")]
+pub fn connect(opening: Opening) -> Result<SlotRef, Reason> {
     let Found { slot, word, .. } = opening.known;
     let slot = if opening.known.is_some() {
         match tcp::on_syn(word.state(), &slot.fields().sides, opening.segment.seq) {
-            OnSyn::Replaces if slot.release(word) => open(opening)?,
+            OnSyn::Replaces if slot.release(word) => open(&opening)?,
             OnSyn::Replaces => return Err(Reason::LostRace),
             OnSyn::Challenge => slot,
             OnSyn::Retransmission => {
@@ -50,7 +54,7 @@ pub fn connect(opening: &Opening) -> Result<SlotRef, Reason> {
             }
         }
     } else {
-        open(opening)?
+        open(&opening)?
     };
     conntrack::account(slot, Direction::ToServer, &opening.segment);
     Ok(slot)

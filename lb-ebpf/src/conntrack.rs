@@ -36,7 +36,7 @@ pub fn from_client(
     let slot = if Flags(headers.tcp.flags).is_opening() {
         let (context, segment) = (*context, parse::segment(packet, headers)?);
         let source_mac = source_mac.into();
-        connect::connect(&Opening { context, frontend, tuple, hash, source_mac, segment, known })?
+        connect::connect(Opening { context, frontend, tuple, hash, source_mac, segment, known })?
     } else {
         // Before anything else is held against the packet: it may be a session of another program.
         if !known.is_some() {

@@ -61,7 +61,7 @@ const MAXIMUM_SEGMENT_SIZE: (u8, u8) = (2, 4);
 ///
 /// HAProxy ended TCP here, with an MSS for each side; a NAT between unequal MTUs would be a black
 /// hole for full-sized segments.
-#[inline(always)]
+#[inline(never)]
 fn clamp_mss(packet: &Packet, tcp_header: usize, limit: u16, change: Delta) -> Delta {
     let mut at = TcpHdr::LEN;
     // Forty bytes of options at most.

@@ -152,12 +152,12 @@ impl Path {
     }
 
     fn not_ours() -> Result<Self> {
-        let rig = Rig::new(1, "same_flow")?;
+        let rig = Rig::new(1, "plain")?;
         let proof = |rig: &Rig| Ok(rig.control.maps().reason(Reason::OtherPort)?);
         Ok(Self {
             proof,
             verdict: XDP_PASS,
-            ..Self::new("not_ours", 1.2, rig, "same_flow", frame(40_000, 22, TcpFlag::Ack))
+            ..Self::new("not_ours", 1.2, rig, "plain", frame(40_000, 22, TcpFlag::Ack))
         })
     }
 
