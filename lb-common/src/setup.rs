@@ -23,8 +23,10 @@ pub struct Setup {
     pub servers: [Server; MAX_SERVERS as usize],
     /// From a server's address to its number.
     pub endpoints: Endpoints,
-    /// What each port means, by port number: one look ends the host's own traffic.
-    pub ports: [PortEntry; 1 << 16],
+    /// What each port means: one look ends the host's own traffic. By the port's half-word as it
+    /// stands in a packet: the verifier of Linux 6.1 knows no bounds of a number whose bytes were
+    /// swapped.
+    ports: [PortEntry; 1 << 16],
 }
 
 impl Setup {
@@ -32,7 +34,13 @@ impl Setup {
     #[inline(always)]
     #[must_use]
     pub const fn port(&self, port: Port) -> PortEntry {
-        self.ports[port.number() as usize]
+        self.ports[port.wire() as usize]
+    }
+
+    /// The same, to change it.
+    #[must_use]
+    pub const fn port_mut(&mut self, port: Port) -> &mut PortEntry {
+        &mut self.ports[port.wire() as usize]
     }
 
     /// A frontend by number; numbers that cannot be are taken modulo [`MAX_FRONTENDS`].

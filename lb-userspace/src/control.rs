@@ -150,10 +150,11 @@ fn setup(wanted: &Wanted, hash_key: HashKey) -> Result<Box<Setup>, Error> {
         }
         setup.servers[usize::from(number)] = entry;
     }
-    let first = usize::from(wanted.sizes.nat_first);
-    setup.ports[first..first + usize::from(wanted.sizes.nat_ports)].fill(PortEntry::NAT);
+    for offset in 0..wanted.sizes.nat_ports {
+        *setup.port_mut(Port::new(wanted.sizes.nat_first + offset)) = PortEntry::NAT;
+    }
     for (number, frontend) in (0u16..).zip(&wanted.frontends) {
-        let port = &mut setup.ports[usize::from(frontend.bind.port())];
+        let port = setup.port_mut(Port::new(frontend.bind.port()));
         let next = port.first();
         *port = PortEntry::frontend(Link::to(number));
         setup.frontends[usize::from(number)] = Frontend {
