@@ -136,6 +136,17 @@ pub struct Side {
     pub ack: Seq,
 }
 
+impl Side {
+    /// The side has sent a segment: its end moves on, if that is not implausibly far.
+    #[inline(always)]
+    const fn advance(&mut self, segment: &Segment) {
+        let end = segment.end();
+        if end.since(self.end) <= MAX_WINDOW {
+            self.end = end;
+        }
+    }
+}
+
 /// The state of a connection slot.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,11 +276,7 @@ pub fn follow(
         return overtaken_fin(unchanged, direction, sender, receiver, segment);
     }
     sender.ack = segment.ack;
-    let end = segment.end();
-    let ahead = end.since(sender.end);
-    if ahead <= MAX_WINDOW {
-        sender.end = end;
-    }
+    sender.advance(segment);
     if segment.flags.has(Flags::FIN) && segment.seq.is_within(receiver.ack, sender.end) {
         return finished(fins, direction);
     }
@@ -301,9 +308,7 @@ fn overtaken_fin(
     if unchanged.state != State::Established || !flags || !old_ack || !next {
         return unchanged;
     }
-    if segment.end().since(sender.end) <= MAX_WINDOW {
-        sender.end = segment.end();
-    }
+    sender.advance(segment);
     finished(unchanged.fins, direction)
 }
 
@@ -326,8 +331,8 @@ fn answer(state: State, server: &mut Side, client: &mut Side, segment: &Segment)
         return Effect { state: State::SynReceived, fins: Fins::NONE, plausible: true };
     }
     // Data behind the SYN-ACK (RFC 7413 again) moves the server's end, nothing else.
-    if state == State::SynReceived && segment.end().since(server.end) <= MAX_WINDOW {
-        server.end = segment.end();
+    if state == State::SynReceived {
+        server.advance(segment);
     }
     unchanged
 }

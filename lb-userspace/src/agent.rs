@@ -192,7 +192,7 @@ impl<'c> Agent<'c> {
     fn sessions(&self, server: usize) -> u64 {
         let Ok(view) = self.control.maps().slots.view() else { return 0 };
         let ports = u32::from(self.control.wanted().sizes.nat_ports);
-        let first = server as u32 * ports;
+        let first = self.control.maps().setup.get().server(server as u16).first_slot;
         let slots = (first..first + ports).filter_map(|number| view.get(number));
         slots.filter(|slot| slot.word().state() == State::Established).count() as u64
     }

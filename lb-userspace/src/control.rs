@@ -103,10 +103,12 @@ impl Control {
     /// A server's next hop was found or moved.
     pub fn set_next_hop(&mut self, server: u16, next_hop: Option<Mac>) -> Result<(), Error> {
         let wanted = &mut self.wanted.servers[usize::from(server)];
+        let was_known = wanted.next_hop.is_some();
         wanted.next_hop = next_hop;
         let port = Port::new(wanted.address.port());
         self.maps.setup.set_next_hop(server, port, next_hop.unwrap_or_default());
-        self.write_rings_with(server)
+        // Where the frames go is no matter of the rings, only whether they go anywhere.
+        if was_known == next_hop.is_some() { Ok(()) } else { self.write_rings_with(server) }
     }
 
     fn write_rings_with(&mut self, server: u16) -> Result<(), Error> {

@@ -21,8 +21,6 @@ pub struct Maps {
     pub setup: SetupMemory,
     /// Two for each frontend; see [`lb_common::ring::ring_index`].
     pub rings: Table<Ring>,
-    /// By frontend number.
-    pub ring_cursors: Table<Cursor>,
     /// By server number.
     pub slot_cursors: Table<Cursor>,
     /// The connections.
@@ -44,12 +42,12 @@ impl Maps {
             memory.push((name, bytes));
             Ok::<Map, Error>(map)
         };
-        // The index is the program's alone.
+        // These are the program's alone.
         take("INDEX")?;
+        take("RING_CURSORS")?;
         Ok(Self {
             setup: SetupMemory::new(&take("SETUP")?)?,
             rings: Table::new("RINGS", take("RINGS")?)?,
-            ring_cursors: Table::new("RING_CURSORS", take("RING_CURSORS")?)?,
             slot_cursors: Table::new("SLOT_CURSORS", take("SLOT_CURSORS")?)?,
             slots: Slots::new(take("SLOTS")?, take("DETAILS")?)?,
             paths: PerCpuTable::new("PATHS", take("PATHS")?)?,
