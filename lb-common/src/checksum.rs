@@ -34,6 +34,25 @@ impl Delta {
         self.replace16(old.swap_bytes(), new.swap_bytes())
     }
 
+    /// A 32-bit word of a packet that is written from scratch.
+    #[inline(always)]
+    pub const fn insert32(self, word: u32) -> Self {
+        Self(self.0 + word as u64)
+    }
+
+    /// A 16-bit word of a packet that is written from scratch.
+    #[inline(always)]
+    pub const fn insert16(self, word: u16) -> Self {
+        Self(self.0 + word as u64)
+    }
+
+    /// The checksum field of a packet that is written from scratch, of which all words were inserted.
+    #[inline(always)]
+    #[must_use]
+    pub const fn checksum(self) -> u16 {
+        !fold(self.0)
+    }
+
     /// The checksum field after the change.
     #[inline(always)]
     #[must_use]
@@ -116,6 +135,16 @@ mod tests {
             });
             prop_assert!(same(got, want), "{got:04x} {want:04x}");
         }
+    }
+
+    #[test]
+    fn from_scratch_is_the_full_sum() {
+        let bytes: Vec<u8> = (0..38u8).map(|n| n.wrapping_mul(91)).collect();
+        let (words, rest) = bytes.split_at(36);
+        let words = words.chunks(4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+        let delta =
+            words.fold(Delta::new(), Delta::insert32).insert16(u16::from_ne_bytes([rest[0], rest[1]]));
+        assert_eq!(u16::from_be(delta.checksum()), full(&bytes));
     }
 
     #[test]

@@ -21,9 +21,11 @@ pub struct PathCounters {
     pub established: u64,
     /// Connections that the server refused.
     pub refused: u64,
-    /// Zero.
-    pub padding: u64,
+    /// Connections that were given to another server after this one did not take them.
+    pub redispatched: u64,
 }
+
+const _: () = assert!(size_of::<PathCounters>() == 64);
 
 /// Elements of the `PATHS` map.
 pub const PATHS: u32 = MAX_FRONTENDS * MAX_SERVERS;
@@ -45,5 +47,6 @@ impl PathCounters {
         self.connections += other.connections;
         self.established += other.established;
         self.refused += other.refused;
+        self.redispatched += other.redispatched;
     }
 }

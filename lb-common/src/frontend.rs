@@ -1,15 +1,18 @@
 //! Frontends as the packet path sees them, and how it finds them by port.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute_ref};
 
+use crate::admission::Limits;
 use crate::net::{Addr, Port};
+use crate::server::Servers;
+use crate::tcp::State;
 use crate::time::Ticks;
 
 /// How many frontends a data plane can have.
 pub const MAX_FRONTENDS: u32 = 16;
 
-/// A frontend.
-#[repr(C)]
+/// A frontend, in one cache line.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Frontend {
     /// The address that clients connect to.
@@ -24,9 +27,15 @@ pub struct Frontend {
     pub timeouts: Timeouts,
     /// Another frontend on the same port, at another address.
     pub next: Link,
-    /// Zero.
-    pub padding: u16,
+    /// Not zero when it takes no new connections any more: their SYNs pass to the host.
+    pub draining: u16,
+    /// Who may open connections, and how many.
+    pub limits: Limits,
+    /// The servers in the ring.
+    pub usable: Servers,
 }
+
+const _: () = assert!(size_of::<Frontend>() == 64);
 
 /// How long a connection lives without a plausible packet, by its state.
 #[repr(C)]
@@ -40,6 +49,30 @@ pub struct Timeouts {
     pub time_wait: Ticks,
     /// After a RST: for what is still under way.
     pub closed: Ticks,
+}
+
+impl Timeouts {
+    /// How long a connection in `state` lives.
+    ///
+    /// Without branches: the program asks this for every slot that a new connection tries, and the
+    /// verifier follows each branch of each slot by itself.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, state: State) -> Ticks {
+        /// By state, two bits each: which of the fields.
+        const FIELDS: u32 = field(State::SynSent, 0)
+            | field(State::SynReceived, 0)
+            | field(State::Abandoned, 0)
+            | field(State::Established, 1)
+            | field(State::TimeWait, 2)
+            | field(State::Reset, 2)
+            | field(State::Closed, 3);
+        const fn field(state: State, number: u32) -> u32 {
+            number << (state as u32 * 2)
+        }
+        let fields: &[Ticks; 4] = transmute_ref!(self);
+        fields[(FIELDS >> (state as u32 * 2) & 3) as usize]
+    }
 }
 
 /// Which of a frontend's two rings is in force, and how many of its entries count.

@@ -8,10 +8,12 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod admission;
 pub mod bench;
 pub mod checksum;
 pub mod counters;
 pub mod endpoint;
+pub mod event;
 pub mod frontend;
 pub mod index;
 pub mod net;
@@ -21,9 +23,10 @@ pub mod server;
 pub mod settings;
 pub mod setup;
 pub mod slot;
+pub mod syn;
 pub mod tcp;
 pub mod time;
 
 /// The version of all layouts in this crate together. A data plane that was pinned with another
 /// version cannot be adopted or read.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;

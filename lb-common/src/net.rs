@@ -110,7 +110,7 @@ impl Mac {
 /// The form that travels through the program: the BPF verifier wants every access to the stack
 /// aligned to its size, which six bytes are not.
 #[repr(transparent)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct MacWord(u64);
 
 impl From<Mac> for MacWord {
@@ -133,7 +133,7 @@ impl MacWord {
     /// As [`Mac::is_unicast`].
     #[inline(always)]
     #[must_use]
-    pub const fn is_unicast(self) -> bool {
+    pub const fn is_unicast(&self) -> bool {
         self.0 & 1 == 0 && self.0 != 0
     }
 }

@@ -1,12 +1,18 @@
 //! Every outcome of a packet that is not plain forwarding has a reason, and every reason a counter.
 
 /// What becomes of a packet that is not forwarded.
+///
+/// A packet that cannot be answered, or whose SYN nobody can send again, is dropped in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// The host gets it, untouched.
     Pass,
     /// Nobody gets it.
     Drop,
+    /// It goes back to its sender as a RST.
+    Reset,
+    /// The SYN that it answers goes to another server in its place.
+    Retry,
 }
 
 macro_rules! reasons {
@@ -63,8 +69,24 @@ reasons! {
     Truncated = "truncated" => Pass;
     /// No connection has this tuple and the packet opens none.
     NoConnection = "no_connection" => Pass;
-    /// No server of the frontend is usable; the host answers, with RST if nobody listens there.
-    NoServer = "no_server" => Pass;
+    /// A SYN to a frontend that takes no new connections any more.
+    Draining = "draining" => Pass;
+    /// No server of the frontend is usable.
+    NoServer = "no_server" => Reset;
+    /// A SYN from a source that the frontend's allow list does not have.
+    NotAllowed = "not_allowed" => Reset;
+    /// A SYN from a source that opens connections faster than the frontend allows.
+    SourceRate = "source_rate" => Drop;
+    /// A SYN to a frontend that has all the connections that it may have; the client sends it again.
+    FrontendFull = "frontend_full" => Drop;
+    /// The connection was reset because its server is down.
+    ServerDown = "server_down" => Reset;
+    /// A server answers after its connection was given to another.
+    LateAnswer = "late_answer" => Reset;
+    /// A server refuses a connection.
+    Refused = "refused" => Retry;
+    /// A server knows an older connection by the same addresses and ports.
+    StalePort = "stale_port" => Retry;
     /// A first fragment for us; whole packets only.
     FirstFragment = "first_fragment" => Drop;
     /// IP options on a packet for us.

@@ -4,6 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::index::HashKey;
 use crate::net::Mac;
+use crate::time::Ticks;
 
 /// What the packet path has to know of the host.
 #[repr(C)]
@@ -25,8 +26,10 @@ pub struct Settings {
     pub layout_version: u32,
     /// How many servers there are slots for.
     pub max_servers: u32,
+    /// A SYN that comes again after so long, and was not answered, goes to another server.
+    pub redispatch_after: Ticks,
     /// Zero: to the end of the cache line.
-    pub padding: [u64; 2],
+    pub padding: [u32; 3],
 }
 
 /// The range of NAT ports.

@@ -98,20 +98,18 @@ impl Word {
     /// Whether a connection of this state, last seen at `last_seen`, still holds its slot.
     #[inline(always)]
     #[must_use]
-    pub const fn is_live(self, last_seen: Tick, now: Tick, timeouts: &Timeouts) -> bool {
+    pub fn is_live(self, last_seen: Tick, now: Tick, timeouts: &Timeouts) -> bool {
         if matches!(self.state(), State::Established) {
             // The common case, before the compiler searches for it.
             return last_seen.age(now).0 <= timeouts.idle.0;
         }
-        let lifetime = match self.state() {
+        match self.state() {
             State::Free => return false,
             // Its claimer is between two instructions.
             State::Claimed => return true,
-            State::SynSent | State::SynReceived => timeouts.connect,
-            State::Established => timeouts.idle,
-            State::TimeWait => timeouts.time_wait,
-            State::Closed => timeouts.closed,
-        };
+            _ => {}
+        }
+        let lifetime = timeouts.of(self.state());
         last_seen.age(now).0 <= lifetime.0
     }
 }
@@ -161,6 +159,8 @@ mod tests {
             (State::Established, 86_400),
             (State::TimeWait, 60),
             (State::Closed, 5),
+            (State::Abandoned, 10),
+            (State::Reset, 60),
         ] {
             let word = Word(1 << 16).with(state, Fins::NONE);
             assert!(word.is_live(Tick(7), Tick(7 + lifetime), &timeouts), "{state:?}");

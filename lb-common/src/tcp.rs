@@ -91,16 +91,17 @@ impl Flags {
 /// What the state machine needs to know of a segment.
 ///
 /// Aligned to eight bytes, because LLVM joins neighbouring fields into one store and the BPF
-/// verifier wants every access to the stack aligned to its size.
+/// verifier wants every access to the stack aligned to its size; for the same reason the two fields
+/// that are zero in a SYN share a double word.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
-    /// The sequence number.
-    pub seq: Seq,
     /// The acknowledgement; meaningless without the ACK flag.
     pub ack: Seq,
     /// Bytes of payload.
     pub payload: u32,
+    /// The sequence number.
+    pub seq: Seq,
     /// The flags.
     pub flags: Flags,
 }
@@ -165,6 +166,11 @@ pub enum State {
     TimeWait = 5,
     /// Either side has sent a RST.
     Closed = 6,
+    /// The client's attempt has gone to another server. Nothing is heard of this one any more: it is
+    /// told so with RST if it answers after all.
+    Abandoned = 7,
+    /// The server is down and the connection was reset. Who goes on all the same is answered with RST.
+    Reset = 8,
 }
 
 impl State {
@@ -179,6 +185,8 @@ impl State {
             4 => Self::Established,
             5 => Self::TimeWait,
             6 => Self::Closed,
+            7 => Self::Abandoned,
+            8 => Self::Reset,
             _ => Self::Free,
         }
     }
@@ -194,7 +202,16 @@ impl State {
             Self::Established => "ESTAB",
             Self::TimeWait => "TIME-WAIT",
             Self::Closed => "CLOSED",
+            Self::Abandoned => "ABANDONED",
+            Self::Reset => "RESET",
         }
+    }
+
+    /// Whether the balancer itself has ended it, and answers for the other side.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_given_up(self) -> bool {
+        self as u8 >= Self::Abandoned as u8
     }
 
     /// Whether the handshake is under way.
@@ -335,6 +352,28 @@ fn answer(state: State, server: &mut Side, client: &mut Side, segment: &Segment)
         server.advance(segment);
     }
     unchanged
+}
+
+/// Whether a server's segment shows that it knows an older connection by the same addresses and
+/// ports, half-open or in `TIME_WAIT`, and did not take the SYN for a new one (RFC 9293 §3.10.7.4,
+/// RFC 5961 §4): it acknowledges something else than the SYN.
+#[inline(always)]
+#[must_use]
+pub fn is_stale_answer(state: State, [client, server]: &[Side; 2], segment: &Segment) -> bool {
+    state == State::SynSent
+        && segment.flags.has(Flags::ACK)
+        && !segment.flags.has(Flags::RST)
+        && !segment.ack.is_within(server.ack, client.end)
+}
+
+/// Whether a server's segment refuses a connection that it has not answered before: a RST that
+/// acknowledges the SYN.
+#[inline(always)]
+#[must_use]
+pub fn is_refusal(state: State, [client, server]: &[Side; 2], segment: &Segment) -> bool {
+    state == State::SynSent
+        && segment.flags.has(Flags::RST | Flags::ACK)
+        && segment.ack.is_within(server.ack, client.end)
 }
 
 /// What a client's SYN means for the connection that its tuple already has.

@@ -15,7 +15,7 @@ use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::XdpContext;
 use lb_common::bench::Flows;
-use lb_ebpf::packet::{Packet, TcpHdr};
+use lb_ebpf::packet::{Frame, TcpHdr};
 use lb_ebpf::parse::{IP_OFFSET, TCP_OFFSET};
 use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
@@ -29,7 +29,7 @@ const TTL: u8 = 64;
 /// The least that a forwarding program does: swap the MAC addresses and transmit.
 #[xdp]
 pub fn floor(ctx: XdpContext) -> u32 {
-    let packet = Packet::from_xdp(&ctx);
+    let packet = ctx.packet();
     let Some(eth) = packet.header::<EthHdr>(0) else { return xdp_action::XDP_ABORTED };
     core::mem::swap(&mut eth.dst_addr, &mut eth.src_addr);
     xdp_action::XDP_TX
@@ -38,22 +38,22 @@ pub fn floor(ctx: XdpContext) -> u32 {
 /// A packet as it is.
 #[xdp]
 pub fn plain(ctx: XdpContext) -> u32 {
-    lb_ebpf::process(&Packet::from_xdp(&ctx)).xdp()
+    lb_ebpf::process(&ctx).xdp()
 }
 
 /// A packet of a flow that is its own fixed point: only the TTL has to be restored.
 #[xdp]
 pub fn same_flow(ctx: XdpContext) -> u32 {
-    let packet = Packet::from_xdp(&ctx);
+    let packet = ctx.packet();
     let Some(ip) = packet.header::<Ipv4Hdr>(IP_OFFSET) else { return xdp_action::XDP_ABORTED };
     ip.ttl = TTL;
-    lb_ebpf::process(&packet).xdp()
+    lb_ebpf::process(&ctx).xdp()
 }
 
 /// A packet of another flow each time: addresses, ports and TTL are set.
 #[xdp]
 pub fn next_flow(ctx: XdpContext) -> u32 {
-    let packet = Packet::from_xdp(&ctx);
+    let packet = ctx.packet();
     let Some(flows) = FLOWS.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
     let Some(ip) = packet.header::<Ipv4Hdr>(IP_OFFSET) else { return xdp_action::XDP_ABORTED };
     let Some(tcp) = packet.header::<TcpHdr>(TCP_OFFSET) else { return xdp_action::XDP_ABORTED };
@@ -65,5 +65,5 @@ pub fn next_flow(ctx: XdpContext) -> u32 {
     ip.dst_addr = flows.addr.wire().to_ne_bytes();
     tcp.source = port.wire().to_ne_bytes();
     tcp.dest = flows.port.wire().to_ne_bytes();
-    lb_ebpf::process(&packet).xdp()
+    lb_ebpf::process(&ctx).xdp()
 }

@@ -11,7 +11,7 @@ use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 
 use crate::packet::{Packet, TcpHdr};
-use crate::parse::{self, Headers, IP_OFFSET, TCP_OFFSET};
+use crate::parse::{self, Headers, IP_OFFSET, TCP_OFFSET, port};
 
 /// Which of our flows a packet belongs to.
 ///
@@ -79,11 +79,6 @@ fn unusual(packet: &Packet, setup: &'static Setup, ip: &Ipv4Hdr, fragment: u16) 
         Ok(_) if fragment != 0 => Reason::FirstFragment,
         Ok(_) => Reason::IpOptions,
     }
-}
-
-#[inline(always)]
-const fn port(wire: [u8; 2]) -> Port {
-    Port::from_wire(u16::from_ne_bytes(wire))
 }
 
 /// Finds the flow that addresses and ports belong to.

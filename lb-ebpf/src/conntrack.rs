@@ -2,20 +2,21 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::counters::PathCounters;
+use lb_common::event::Failure;
 use lb_common::frontend::Frontend;
 use lb_common::index::Tuple;
 use lb_common::net::{Mac, MacWord, Port};
 use lb_common::reason::Reason;
 use lb_common::server::Server;
 use lb_common::slot::{Slot, Word};
-use lb_common::tcp::{self, Direction, Effect, Flags, Segment, State};
+use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, State};
 
 use crate::connect::{self, Opening};
 use crate::packet::Packet;
 use crate::parse::{self, Headers};
 use crate::rewrite::Rewrite;
 use crate::slots::SlotRef;
-use crate::{Context, index, maps};
+use crate::{Context, admission, index, maps};
 
 /// How often a change of state is tried against others'.
 const TRIES: usize = 4;
@@ -28,19 +29,21 @@ pub fn from_client(
     packet: &Packet,
     headers: &Headers,
 ) -> Result<Rewrite, Reason> {
-    let source_port = Port::from_wire(u16::from_ne_bytes(headers.tcp.source));
-    let tuple = Tuple::new(parse::source(headers.ip), source_port, frontend.number);
+    let tuple = Tuple::new(parse::source(headers.ip), parse::port(headers.tcp.source), frontend.number);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let known = index::find(context, tuple, hash, &frontend.timeouts);
     let source_mac = Mac(headers.eth.src_addr);
     let slot = if Flags(headers.tcp.flags).is_opening() {
-        let (context, segment) = (*context, parse::segment(packet, headers)?);
-        let source_mac = source_mac.into();
-        connect::connect(Opening { context, frontend, tuple, hash, source_mac, segment, known })?
+        let (packet, segment) = (*packet, parse::segment(packet, headers)?);
+        let opening = Opening { packet, tuple, source_mac: source_mac.into(), segment };
+        SlotRef::get(connect::connect(opening, known.slot, known.word)?).ok_or(Reason::NoSlot)?
     } else {
         // Before anything else is held against the packet: it may be a session of another program.
         if !known.is_some() {
             return Err(Reason::NoConnection);
+        }
+        if known.word.state().is_given_up() {
+            return Err(Reason::ServerDown);
         }
         let segment = parse::segment(packet, headers)?;
         let plausible = follow(context, known.slot, known.word, Direction::ToServer, &segment);
@@ -49,9 +52,14 @@ pub fn from_client(
         }
         known.slot
     };
-    let fields = slot.fields();
-    let server = context.setup.server(fields.server);
-    let next_hop = MacWord::from(server.next_hop);
+    to_server(context, slot)
+}
+
+/// What a packet of a connection's client is to become.
+#[inline(always)]
+pub fn to_server(context: &Context, slot: SlotRef) -> Result<Rewrite, Reason> {
+    let server = context.setup.server(slot.fields().server);
+    let next_hop = server.next_hop;
     if !next_hop.is_unicast() {
         return Err(Reason::NoNextHop);
     }
@@ -72,23 +80,61 @@ pub fn from_server(
     packet: &Packet,
     headers: &Headers,
 ) -> Result<Rewrite, Reason> {
-    let port = u16::from_be_bytes(headers.tcp.dest).wrapping_sub(context.setup.settings.nat_first);
-    let slot = SlotRef::get(server.first_slot + u32::from(port)).ok_or(Reason::NoConnection)?;
+    let slot = slot_of(context, server, headers).ok_or(Reason::NoConnection)?;
     let (word, last_seen) = slot.head();
-    let fields = slot.fields();
-    let frontend = context.setup.frontend(fields.tuple.frontend());
+    let frontend = context.setup.frontend(slot.fields().tuple.frontend());
     if word.state() == State::Claimed || !word.is_live(last_seen, context.now, &frontend.timeouts) {
         return Err(Reason::NoConnection);
     }
     let segment = parse::segment(packet, headers)?;
+    if !matches!(word.state(), State::Established) {
+        unless_refused(slot, word, &segment)?;
+    }
     follow(context, slot, word, Direction::ToClient, &segment);
-    Ok(Rewrite {
+    Ok(to_client(frontend, slot))
+}
+
+/// The slot whose NAT port a server's packet is for.
+#[inline(always)]
+#[must_use]
+pub fn slot_of(context: &Context, server: &Server, headers: &Headers) -> Option<SlotRef> {
+    let port = u16::from_be_bytes(headers.tcp.dest).wrapping_sub(context.setup.settings.nat_first);
+    SlotRef::get(server.first_slot + u32::from(port))
+}
+
+/// What a packet of a connection's server is to become.
+#[inline(always)]
+#[must_use]
+pub fn to_client(frontend: &Frontend, slot: SlotRef) -> Rewrite {
+    let fields = slot.fields();
+    Rewrite {
         next_hop: fields.client_mac.into(),
         source: frontend.addr,
         source_port: frontend.port,
         destination: fields.tuple.addr(),
         destination_port: fields.tuple.port(),
-    })
+    }
+}
+
+/// Stops a server's answers that the client is not to see while another server may take its
+/// connection, and those to a connection that was given up.
+#[inline(never)]
+fn unless_refused(slot: SlotRef, word: Word, segment: &Segment) -> Result<(), Reason> {
+    let fields = slot.fields();
+    match word.state() {
+        State::Abandoned => Err(Reason::LateAnswer),
+        State::Reset => Err(Reason::ServerDown),
+        state if tcp::is_stale_answer(state, &fields.sides, segment) => Err(Reason::StalePort),
+        state if tcp::is_refusal(state, &fields.sides, segment) => {
+            if slot.swap(word, word.with(State::Closed, Fins::NONE)) {
+                let (frontend, server) = (fields.tuple.frontend(), fields.server);
+                count(fields, |path| path.refused += 1);
+                maps::report(frontend, server, Failure::Refused);
+            }
+            Err(Reason::Refused)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The client's frames tell where to send ours; a router that takes over (VRRP) moves them.
@@ -136,7 +182,7 @@ fn change_state(change: Change) {
     let Change { slot, mut word, mut effect, direction, segment } = change;
     for _ in 0..TRIES {
         if slot.swap(word, word.with(effect.state, effect.fins)) {
-            return note(slot, (word.state(), effect.state), direction);
+            return note(slot, (word.state(), effect.state));
         }
         let generation = word.generation();
         (word, _) = slot.head();
@@ -152,22 +198,24 @@ fn change_state(change: Change) {
 
 /// Notes when a connection was answered, established and closed.
 #[inline(always)]
-fn note(slot: SlotRef, (before, after): (State, State), direction: Direction) {
+fn note(slot: SlotRef, (before, after): (State, State)) {
     let fields = slot.fields();
     let Some(details) = slot.details() else { return };
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     match (before, after) {
         (_, State::SynReceived) => details.answered_at = now,
-        (State::SynReceived, State::Established) => count(fields, |path| path.established += 1),
-        (_, State::TimeWait) => details.closed_at = now,
-        (_, State::Closed) => {
+        (State::SynReceived, State::Established) => {
+            count(fields, |path| path.established += 1);
+            admission::count(fields.tuple.frontend(), 1);
+        }
+        (_, State::TimeWait | State::Closed) => {
             details.closed_at = now;
-            if direction == Direction::ToClient && before == State::SynSent {
-                count(fields, |path| path.refused += 1);
+            if before == State::Established {
+                admission::count(fields.tuple.frontend(), -1);
             }
         }
-        (_, State::Established | State::Free | State::Claimed | State::SynSent) => {}
+        _ => {}
     }
 }
 

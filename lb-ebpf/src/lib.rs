@@ -2,7 +2,7 @@
 //!
 //! [`classify`] tells whether it is ours, [`conntrack`] finds its connection, [`parse`] describes
 //! its segment, [`connect`] opens a new connection, [`rewrite`] turns the packet round. Nothing here knows how it
-//! is attached: an entry point hands in a [`packet::Packet`] and turns the [`Verdict`] into its
+//! is attached: an entry point hands in a [`packet::Frame`] and turns the [`Verdict`] into its
 //! own constant.
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(
@@ -11,6 +11,8 @@
     expect(internal_features, reason = "the BPF target has no core::sync::atomic; see atomic.rs")
 )]
 
+pub mod admission;
+pub mod answer;
 pub mod atomic;
 pub mod classify;
 pub mod connect;
@@ -19,6 +21,7 @@ pub mod index;
 pub mod maps;
 pub mod packet;
 pub mod parse;
+pub mod retry;
 pub mod rewrite;
 pub mod slots;
 pub mod xdp;
@@ -29,7 +32,7 @@ use lb_common::setup::Setup;
 use lb_common::time::Tick;
 
 use crate::classify::Ours;
-use crate::packet::Packet;
+use crate::packet::{Frame, Packet};
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +54,29 @@ pub struct Context {
     pub now: Tick,
 }
 
+impl Context {
+    /// The context of a packet that is here now.
+    #[inline(always)]
+    #[must_use]
+    pub fn now() -> Option<Self> {
+        // SAFETY: the helper has no preconditions.
+        maps::setup().map(|setup| Self { setup, now: Tick::from_jiffies(unsafe { bpf_jiffies64() }) })
+    }
+}
+
 /// Takes one packet all the way.
 #[inline(always)]
 #[must_use]
-pub fn process(packet: &Packet) -> Verdict {
-    match forward(packet) {
+pub fn process(frame: &impl Frame) -> Verdict {
+    match forward(&frame.packet()) {
         Ok(()) => Verdict::Transmit,
         Err(reason) => {
             maps::count(reason);
             match reason.disposition() {
                 Disposition::Pass => Verdict::Pass,
                 Disposition::Drop => Verdict::Drop,
+                Disposition::Reset => answer::reset(frame),
+                Disposition::Retry => retry::retry(frame, reason),
             }
         }
     }

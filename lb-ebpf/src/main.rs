@@ -12,18 +12,18 @@ use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated::bpf_jiffies64;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use lb_ebpf::packet::Packet;
+use lb_ebpf::packet::Frame;
 
 /// XDP, native and generic.
 #[xdp]
 pub fn xlb_xdp(ctx: XdpContext) -> u32 {
-    lb_ebpf::process(&Packet::from_xdp(&ctx)).xdp()
+    lb_ebpf::process(&ctx).xdp()
 }
 
 /// Tells the packet path's time to the CLI: writes the jiffies into the packet of a test run.
 #[xdp]
 pub fn xlb_clock(ctx: XdpContext) -> u32 {
-    let packet = Packet::from_xdp(&ctx);
+    let packet = ctx.packet();
     let Some(answer) = packet.header::<[u8; 8]>(0) else { return xdp_action::XDP_ABORTED };
     // SAFETY: the helper has no preconditions.
     *answer = unsafe { bpf_jiffies64() }.to_ne_bytes();

@@ -5,16 +5,22 @@
 //! sets them by the configuration at load.
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, PerCpuArray};
+use aya_ebpf::maps::lpm_trie::Key;
+use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use lb_common::admission::{ALLOW_ENTRIES, AllowKey, AllowList, Occupancy, SOURCES as SOURCE_COUNT, Source};
 use lb_common::counters::{PATHS as PATH_COUNT, PathCounters, path};
+use lb_common::event::{ConnectFailed, EVENTS_BYTES, Failure};
 use lb_common::frontend::MAX_FRONTENDS;
 use lb_common::index::Bucket;
+use lb_common::net::Addr;
 use lb_common::reason::{REASONS as REASON_COUNT, Reason};
 use lb_common::ring::{Ring, ring_index};
 use lb_common::server::{Cursor, MAX_SERVERS};
 use lb_common::setup::Setup;
 use lb_common::slot::{Details, Slot};
+use lb_common::syn::{Owner, SYNS, Syn};
 
 /// One element: everything that the agent tells the program.
 #[map]
@@ -43,6 +49,26 @@ static DETAILS: Array<Details> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// From tuples to connections; the agent sets how many.
 #[map]
 static INDEX: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Copies of SYNs; see [`Owner::place`].
+#[map]
+static SYNS_SENT: Array<Syn> = Array::with_max_entries(SYNS, 0);
+
+/// How many connections of each frontend are established, by frontend number.
+#[map]
+static OCCUPANCY: Array<Occupancy> = Array::with_max_entries(MAX_FRONTENDS, BPF_F_MMAPABLE);
+
+/// The prefixes of the allow lists.
+#[map]
+static ALLOW: LpmTrie<AllowKey, u8> = LpmTrie::with_max_entries(ALLOW_ENTRIES, 0);
+
+/// When the next connection of a source is due, in ns of `CLOCK_MONOTONIC`.
+#[map]
+static SOURCES: LruHashMap<Source, u64> = LruHashMap::with_max_entries(SOURCE_COUNT, 0);
+
+/// What the agent is to hear of at once.
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 
 /// Traffic by frontend and server; see [`path`].
 #[map]
@@ -99,6 +125,53 @@ pub fn details(number: u32) -> Option<*mut Details> {
 #[must_use]
 pub fn bucket(number: u32) -> Option<*mut Bucket> {
     INDEX.get_ptr_mut(number)
+}
+
+/// Where the copy of a connection's SYN is, or another's.
+#[inline(always)]
+#[must_use]
+pub fn syn(owner: Owner) -> Option<*mut Syn> {
+    SYNS_SENT.get_ptr_mut(owner.place())
+}
+
+/// How many connections of a frontend are established.
+#[inline(always)]
+#[must_use]
+pub fn occupancy(frontend: u16) -> Option<*mut Occupancy> {
+    OCCUPANCY.get_ptr_mut(u32::from(frontend))
+}
+
+/// Whether an allow list has a prefix of an address.
+#[inline(always)]
+#[must_use]
+pub fn is_allowed(list: AllowList, addr: Addr) -> bool {
+    let key = Key::new(AllowKey::LIST_BITS + u32::BITS, AllowKey { list, addr });
+    ALLOW.get(key).is_some()
+}
+
+/// When the next connection of a source is due; zero for one that is not known.
+#[inline(always)]
+#[must_use]
+pub fn due(source: &Source) -> u64 {
+    // SAFETY: the word is copied at once; at worst another source's, whose element it was.
+    unsafe { SOURCES.get(source) }.copied().unwrap_or(0)
+}
+
+/// Stores when the next connection of a source is due.
+#[inline(always)]
+pub fn set_due(source: &Source, due: u64) {
+    // Without memory for one more source this one goes without a limit.
+    let _ = SOURCES.insert(source, due, 0);
+}
+
+/// Tells the agent that a server did not take a connection, if there is one that listens.
+#[inline(always)]
+pub fn report(frontend: u16, server: u16, failure: Failure) {
+    // SAFETY: the helper has no preconditions.
+    let at = unsafe { bpf_ktime_get_ns() };
+    let event = ConnectFailed { at, server, frontend, failure: failure as u32 };
+    // A full buffer means that nobody has listened for a while.
+    let _ = EVENTS.output::<ConnectFailed>(event, 0);
 }
 
 /// Counts a packet that is not forwarded.

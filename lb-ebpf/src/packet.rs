@@ -1,6 +1,5 @@
 //! Access to the bytes of a packet: the only place that turns its bounds into references.
 
-use aya_ebpf::programs::XdpContext;
 use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 
@@ -12,6 +11,16 @@ use network_types::ip::Ipv4Hdr;
 pub struct Packet {
     data: usize,
     end: usize,
+}
+
+/// A frame as the kernel hands it over.
+pub trait Frame {
+    /// Its bytes.
+    fn packet(&self) -> Packet;
+
+    /// Makes it `length` bytes long and returns its bytes anew: all references into them are void.
+    /// None where the driver cannot; then the frame is as it was.
+    fn resize(&self, length: usize) -> Option<Packet>;
 }
 
 /// The TCP header without its options (RFC 9293 §3.1).
@@ -70,11 +79,11 @@ unsafe impl Header for TcpHdr {}
 unsafe impl<const N: usize> Header for [u8; N] {}
 
 impl Packet {
-    /// The packet of an XDP program.
+    /// The bytes from `data` to `end`, two packet pointers of the kernel's.
     #[inline(always)]
     #[must_use]
-    pub fn from_xdp(ctx: &XdpContext) -> Self {
-        Self { data: ctx.data(), end: ctx.data_end() }
+    pub const fn new(data: usize, end: usize) -> Self {
+        Self { data, end }
     }
 
     /// The length of the frame in bytes.

@@ -1,6 +1,6 @@
 //! What a packet says, in the terms of the connection state machine.
 
-use lb_common::net::Addr;
+use lb_common::net::{Addr, Port};
 use lb_common::reason::Reason;
 use lb_common::tcp::{Flags, Segment, Seq};
 use network_types::eth::EthHdr;
@@ -22,6 +22,24 @@ pub struct Headers<'a> {
     pub ip: &'a mut Ipv4Hdr,
     /// TCP, without its options.
     pub tcp: &'a mut TcpHdr,
+}
+
+/// The headers of a packet that is known to be TCP over IPv4 without options.
+#[inline(always)]
+#[must_use]
+pub fn headers(packet: &Packet) -> Option<Headers<'_>> {
+    Some(Headers {
+        eth: packet.header::<EthHdr>(0)?,
+        ip: packet.header::<Ipv4Hdr>(IP_OFFSET)?,
+        tcp: packet.header::<TcpHdr>(TCP_OFFSET)?,
+    })
+}
+
+/// A port as it stands in a header.
+#[inline(always)]
+#[must_use]
+pub const fn port(wire: [u8; 2]) -> Port {
+    Port::from_wire(u16::from_ne_bytes(wire))
 }
 
 /// Describes the segment of a packet for us, or tells why nobody should get it.

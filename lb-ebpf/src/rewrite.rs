@@ -57,6 +57,17 @@ const END_OF_OPTIONS: u8 = 0;
 const NO_OPERATION: u8 = 1;
 const MAXIMUM_SEGMENT_SIZE: (u8, u8) = (2, 4);
 
+/// Lowers the maximum segment size of a SYN whose checksum is right already.
+#[inline(always)]
+#[must_use]
+pub fn clamp_syn(packet: &Packet, limit: u16) -> Option<()> {
+    let length = packet.header::<TcpHdr>(TCP_OFFSET)?.header_len();
+    let change = clamp_mss(packet, length, limit, Delta::new());
+    let tcp = packet.header::<TcpHdr>(TCP_OFFSET)?;
+    tcp.check = change.apply(u16::from_ne_bytes(tcp.check)).to_ne_bytes();
+    Some(())
+}
+
 /// Lowers the maximum segment size that a SYN announces to what our interface carries.
 ///
 /// HAProxy ended TCP here, with an MSS for each side; a NAT between unequal MTUs would be a black

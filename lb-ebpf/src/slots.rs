@@ -11,9 +11,9 @@ use lb_common::frontend::Timeouts;
 use lb_common::index::Tuple;
 use lb_common::slot::{Details, Slot, Word};
 use lb_common::tcp::{Fins, State};
-use lb_common::time::Tick;
+use lb_common::time::{Tick, Ticks};
 
-use crate::{Context, atomic, maps};
+use crate::{Context, admission, atomic, maps};
 
 /// How many slots a new connection may try.
 const PROBES: u32 = 16;
@@ -98,6 +98,7 @@ impl SlotRef {
         let (word, last_seen) = self.head();
         let holds = word.generation() == generation
             && self.fields().tuple == tuple
+            && word.state() != State::Abandoned
             && word.is_live(last_seen, now, timeouts);
         // Not an `Option`; see `index::Found`.
         if holds { word } else { Word(0) }
@@ -118,7 +119,7 @@ impl SlotRef {
 /// The slots are tried in rotation, so that a port rests as long as possible before its next
 /// connection: the server may still be in TIME_WAIT. Should the next one be held, the others to be
 /// tried are far from it, because long connections that began together hold neighbouring slots.
-/// Free and expired ones are taken first; if none is found, one whose connection was reset.
+/// Free and expired ones are taken first; if none is found, the one that is missed the least.
 #[inline(always)]
 #[must_use]
 pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef, Word)> {
@@ -130,21 +131,67 @@ pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef
         return None;
     }
     let stride = ports / PROBES + 1;
-    let mut reset = None;
+    let mut cheapest = Candidate { slot: SlotRef::NONE, word: Word(0), price: u32::MAX };
     for probe in 0..PROBES {
         let port = (turn as u32).wrapping_add(probe * stride) % ports;
         let slot = SlotRef::get(first_slot + port)?;
         let (is_held, word) = slot.is_held(context);
         if !is_held {
-            let claimed = word.claimed();
-            if slot.swap(word, claimed) {
+            if let Some(claimed) = take(slot, word) {
                 return Some((slot, claimed));
             }
-        } else if word.state() == State::Closed {
-            reset = Some((slot, word));
+        } else if let Some(price) = price(word.state(), slot.fields().last_seen.age(context.now))
+            && price < cheapest.price
+        {
+            cheapest = Candidate { slot, word, price };
         }
     }
-    let (slot, word) = reset?;
+    if !cheapest.slot.is_some() {
+        return None;
+    }
+    take(cheapest.slot, cheapest.word).map(|claimed| (cheapest.slot, claimed))
+}
+
+/// A slot that could be taken away from its connection.
+struct Candidate {
+    slot: SlotRef,
+    word: Word,
+    price: u32,
+}
+
+/// Claims a slot, unless somebody else has done something to it.
+#[inline(always)]
+fn take(slot: SlotRef, word: Word) -> Option<Word> {
     let claimed = word.claimed();
-    slot.swap(word, claimed).then_some((slot, claimed))
+    if !slot.swap(word, claimed) {
+        return None;
+    }
+    if word.state() == State::Established {
+        // It expired without anybody's notice.
+        admission::count(slot.fields().tuple.frontend(), -1);
+    }
+    Some(claimed)
+}
+
+/// What it costs to take a slot away from its connection; none where it must not be.
+///
+/// A connection that is over gives way first, one whose server may still be in `TIME_WAIT` after
+/// those that were reset: if that server does not take the new one, it is offered to another. Then
+/// half-open ones, the oldest first, as a flood makes them; who really wants to connect has
+/// answered within a round trip.
+#[inline(always)]
+fn price(state: State, age: Ticks) -> Option<u32> {
+    /// By state, four bits each; see [`Timeouts::of`] for why there is no `match`.
+    const CLASSES: u64 = class(State::Closed, 1)
+        | class(State::TimeWait, 2)
+        | class(State::SynSent, 3)
+        | class(State::SynReceived, 3)
+        | class(State::Abandoned, 3);
+    const fn class(state: State, class: u64) -> u64 {
+        class << (state as u32 * 4)
+    }
+    /// Within a class the younger is the dearer; more than any age of such a connection.
+    const OLDEST: u32 = (1 << 24) - 1;
+    let class = (CLASSES >> (state as u32 * 4) & 0xf) as u32;
+    if class == 0 { None } else { Some(class << 24 | (OLDEST - (age.0 & OLDEST))) }
 }

@@ -5,20 +5,27 @@
 //! force and switched by one store, so no packet sees half a change.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use lb_common::LAYOUT_VERSION;
+use lb_common::admission::Limits;
 use lb_common::frontend::{Frontend, Link, PortEntry, RingRef, Timeouts};
 use lb_common::index::{HashKey, buckets_for};
 use lb_common::net::{Mac, Port};
 use lb_common::ring::{Ring, Share, ring_index};
-use lb_common::server::{Cursor, Server};
+use lb_common::server::{Cursor, Server, Servers};
 use lb_common::settings::Settings;
 use lb_common::setup::Setup;
 use zerocopy::FromZeros;
 
+use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::object::Sizes;
+
+/// After so long without an answer, a SYN that comes again goes to another server: half of the time
+/// after which a client sends it again at the earliest (RFC 6298 §2).
+const REDISPATCH_AFTER: Duration = Duration::from_millis(500);
 
 /// What the data plane is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +49,8 @@ pub struct WantedFrontend {
     pub bind: SocketAddrV4,
     /// How long its connections live without a packet.
     pub timeouts: Timeouts,
+    /// Who may open connections, and how many.
+    pub limits: Limits,
     /// The numbers of its servers.
     pub servers: Vec<u16>,
 }
@@ -105,8 +114,7 @@ impl Control {
         let wanted = &mut self.wanted.servers[usize::from(server)];
         let was_known = wanted.next_hop.is_some();
         wanted.next_hop = next_hop;
-        let port = Port::new(wanted.address.port());
-        self.maps.setup.set_next_hop(server, port, next_hop.unwrap_or_default());
+        self.maps.setup.set_next_hop(server, next_hop.unwrap_or_default());
         // Where the frames go is no matter of the rings, only whether they go anywhere.
         if was_known == next_hop.is_some() { Ok(()) } else { self.write_rings_with(server) }
     }
@@ -125,8 +133,12 @@ impl Control {
         let mut ring = Ring::EMPTY;
         let len = ring.fill(&shares(&self.wanted, usize::from(frontend)));
         let buffer = self.maps.setup.get().frontend(frontend).ring.buffer() ^ 1;
-        self.maps.rings.set(ring_index(u32::from(frontend), buffer), ring)?;
-        self.maps.setup.switch_ring(frontend, RingRef::new(buffer, len));
+        // An empty ring is never looked into, but by who has read an older length.
+        if len > 0 {
+            self.maps.rings.set(ring_index(u32::from(frontend), buffer), ring)?;
+        }
+        let usable = usable(&self.wanted, usize::from(frontend));
+        self.maps.setup.switch_ring(frontend, RingRef::new(buffer, len), usable);
         Ok(())
     }
 }
@@ -139,6 +151,12 @@ fn shares(wanted: &Wanted, frontend: usize) -> Vec<Share> {
         Share { server: *number, weight: if usable { server.weight } else { 0 } }
     };
     wanted.frontends[frontend].servers.iter().map(share).collect()
+}
+
+/// The servers that have a share.
+fn usable(wanted: &Wanted, frontend: usize) -> Servers {
+    let shares = shares(wanted, frontend).into_iter().filter(|share| share.weight > 0);
+    shares.fold(Servers::NONE, |servers, share| servers.and(share.server))
 }
 
 /// Everything that the program is told at the start; the rings are still empty.
@@ -166,7 +184,9 @@ fn setup(wanted: &Wanted, hash_key: HashKey) -> Result<Box<Setup>, Error> {
             ring: RingRef::default(),
             timeouts: frontend.timeouts,
             next,
-            padding: 0,
+            draining: 0,
+            limits: frontend.limits,
+            usable: Servers::NONE,
         };
     }
     Ok(setup)
@@ -177,7 +197,7 @@ fn server_entry(number: u16, server: &WantedServer, sizes: Sizes) -> Server {
         addr: (*server.address.ip()).into(),
         nat_addr: server.nat_address.into(),
         port: Port::new(server.address.port()),
-        next_hop: server.next_hop.unwrap_or_default(),
+        next_hop: server.next_hop.unwrap_or_default().into(),
         first_slot: u32::from(number) * u32::from(sizes.nat_ports),
         padding: 0,
     }
@@ -195,7 +215,8 @@ fn settings(wanted: &Wanted, hash_key: HashKey) -> Settings {
         hash_key,
         layout_version: LAYOUT_VERSION,
         max_servers: wanted.sizes.max_servers,
-        padding: [0; 2],
+        redispatch_after: clock::jiffy().ticks(REDISPATCH_AFTER),
+        padding: [0; 3],
     }
 }
 
@@ -224,6 +245,7 @@ mod tests {
         let frontend = |last, port| WantedFrontend {
             bind: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, last), port),
             timeouts: Timeouts::default(),
+            limits: Limits::default(),
             servers: vec![0, 1],
         };
         Wanted {

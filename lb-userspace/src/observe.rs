@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lb_common::counters::PathCounters;
 use lb_common::frontend;
-use lb_common::net::{Mac, socket_addr};
+use lb_common::net::{Mac, MacWord, socket_addr};
 use lb_common::reason::Reason;
 use lb_common::server;
 use lb_common::slot::{Details, Slot};
@@ -131,7 +131,7 @@ impl Observer {
             name: status.name.clone(),
             bind: socket_addr(setup.addr, setup.port),
             backend: status.backend.clone(),
-            connections: total.connections,
+            connections: total.connections - total.redispatched,
             current: census.iter().filter(|((_, frontend, _), _)| *frontend == number).map(|(_, n)| n).sum(),
             traffic: traffic(&total),
         })
@@ -158,10 +158,11 @@ impl Observer {
                 .map_or_else(|| ServerState::NoCheck.name().to_owned(), |health| health.text.clone()),
             since: health.map(|health| clock::since_millis(health.changed_at)),
             check: health.and_then(|health| health.check.as_ref()).map(check),
-            next_hop: Some(setup.next_hop).filter(|mac| mac.is_unicast()).map(|mac: Mac| mac.to_string()),
+            next_hop: Some(setup.next_hop).filter(MacWord::is_unicast).map(|mac| Mac::from(mac).to_string()),
             connections: total.connections,
             established: total.established,
             refused: total.refused,
+            redispatched: total.redispatched,
             current: states.values().sum(),
             states,
             traffic: traffic(&total),

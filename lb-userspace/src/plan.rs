@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lb_common::admission::Limits;
 use lb_common::frontend::Timeouts;
 
 use crate::clock;
@@ -26,6 +27,7 @@ pub fn wanted(config: &Config, interface: &Interface) -> Wanted {
     let frontends = config.frontends.iter().map(|frontend| WantedFrontend {
         bind: frontend.bind,
         timeouts: timeouts(config.backend_of(frontend)),
+        limits: Limits::default(),
         servers: server_numbers(config, frontend.backend),
     });
     Wanted {

@@ -7,13 +7,30 @@ use lb_common::ring::Ring;
 use lb_common::server::Cursor;
 
 use super::Error;
+use super::allow::AllowLists;
+use super::events::Events;
+use super::occupancy::Occupancies;
 use super::setup::SetupMemory;
 use super::slots::Slots;
 use super::table::{self, PerCpuTable, Table};
 
 /// The names of all maps, as in the object and under the pins.
-pub const NAMES: &[&str] =
-    &["SETUP", "RINGS", "RING_CURSORS", "SLOT_CURSORS", "SLOTS", "DETAILS", "INDEX", "PATHS", "REASONS"];
+pub const NAMES: &[&str] = &[
+    "SETUP",
+    "RINGS",
+    "RING_CURSORS",
+    "SLOT_CURSORS",
+    "SLOTS",
+    "DETAILS",
+    "INDEX",
+    "SYNS_SENT",
+    "OCCUPANCY",
+    "ALLOW",
+    "SOURCES",
+    "EVENTS",
+    "PATHS",
+    "REASONS",
+];
 
 /// The maps of a data plane.
 pub struct Maps {
@@ -25,6 +42,11 @@ pub struct Maps {
     pub slot_cursors: Table<Cursor>,
     /// The connections.
     pub slots: Slots,
+    /// How many of them are established.
+    pub occupancy: Occupancies,
+    /// Who may open connections.
+    pub allow: AllowLists,
+    events: Option<Map>,
     paths: PerCpuTable<PathCounters>,
     reasons: PerCpuTable<u64>,
     memory: Vec<(&'static str, u64)>,
@@ -45,15 +67,25 @@ impl Maps {
         // These are the program's alone.
         take("INDEX")?;
         take("RING_CURSORS")?;
+        take("SYNS_SENT")?;
+        take("SOURCES")?;
         Ok(Self {
             setup: SetupMemory::new(&take("SETUP")?)?,
             rings: Table::new("RINGS", take("RINGS")?)?,
             slot_cursors: Table::new("SLOT_CURSORS", take("SLOT_CURSORS")?)?,
             slots: Slots::new(take("SLOTS")?, take("DETAILS")?)?,
+            occupancy: Occupancies::new(&take("OCCUPANCY")?)?,
+            allow: AllowLists::new(take("ALLOW")?)?,
+            events: Some(take("EVENTS")?),
             paths: PerCpuTable::new("PATHS", take("PATHS")?)?,
             reasons: PerCpuTable::new("REASONS", take("REASONS")?)?,
             memory,
         })
+    }
+
+    /// What the program reports; only one reader at a time, so they can be taken once.
+    pub fn take_events(&mut self) -> Result<Events, Error> {
+        Events::new(self.events.take().ok_or(Error::Missing("EVENTS twice"))?)
     }
 
     /// The traffic between a frontend and a server, summed over the CPUs.

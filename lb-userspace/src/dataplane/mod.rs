@@ -3,10 +3,13 @@
 //! [`object`] loads, [`maps`] reads and writes, [`pins`] keeps and finds again, [`attach`] puts the
 //! program on the interface, [`status`] leaves word for the CLI.
 
+pub mod allow;
 pub mod attach;
+pub mod events;
 pub mod maps;
 mod memory;
 pub mod object;
+pub mod occupancy;
 pub mod pins;
 pub mod setup;
 pub mod slots;

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use aya::maps::Map;
 use lb_common::frontend::RingRef;
-use lb_common::net::{Mac, Port};
-use lb_common::server::Server;
+use lb_common::net::{Mac, MacWord};
+use lb_common::server::Servers;
 use lb_common::setup::Setup;
 use memmap2::MmapRaw;
-use zerocopy::IntoBytes;
+use zerocopy::transmute;
 
 use super::{Error, memory};
 
@@ -43,28 +43,27 @@ impl SetupMemory {
 
     /// Switches a frontend to another ring, in one store. All that was written to that ring before
     /// is seen by whoever sees the switch.
-    pub fn switch_ring(&mut self, frontend: u16, ring: RingRef) {
-        // SAFETY: as in `get`; the field is an aligned word.
-        let word = unsafe {
-            let setup = self.pointer();
-            let field = &raw mut (*setup).frontends[usize::from(frontend)].ring;
-            AtomicU32::from_ptr(field.cast())
+    pub fn switch_ring(&mut self, frontend: u16, ring: RingRef, usable: Servers) {
+        // SAFETY: as in `get`; the fields are aligned words.
+        let (word, set) = unsafe {
+            let frontend = &raw mut (*self.pointer()).frontends[usize::from(frontend)];
+            (
+                AtomicU32::from_ptr((&raw mut (*frontend).ring).cast()),
+                AtomicU64::from_ptr((&raw mut (*frontend).usable).cast()),
+            )
         };
-        word.store(u32::from_ne_bytes(ring.as_bytes().try_into().unwrap_or_default()), Ordering::Release);
+        word.store(transmute!(ring), Ordering::Release);
+        set.store(transmute!(usable), Ordering::Relaxed);
     }
 
     /// Moves a server to another next hop, in one store.
-    pub fn set_next_hop(&mut self, server: u16, port: Port, next_hop: Mac) {
-        const { assert!(std::mem::offset_of!(Server, port) % 8 == 0) };
-        let [a, b] = port.wire().to_ne_bytes();
-        let [c, d, e, f, g, h] = next_hop.0;
-        // SAFETY: as in `get`; port and next hop together are an aligned double word.
+    pub fn set_next_hop(&mut self, server: u16, next_hop: Mac) {
+        // SAFETY: as in `get`; the field is an aligned double word.
         let word = unsafe {
             let setup = self.pointer();
-            let field = &raw mut (*setup).servers[usize::from(server)].port;
-            AtomicU64::from_ptr(field.cast())
+            AtomicU64::from_ptr((&raw mut (*setup).servers[usize::from(server)].next_hop).cast())
         };
-        word.store(u64::from_ne_bytes([a, b, c, d, e, f, g, h]), Ordering::Release);
+        word.store(transmute!(MacWord::from(next_hop)), Ordering::Release);
     }
 
     fn pointer(&self) -> *mut Setup {

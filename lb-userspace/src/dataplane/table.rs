@@ -90,7 +90,11 @@ pub fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
 /// The map's own data, whatever its kind.
 pub(super) fn data(map: &Map) -> Option<&MapData> {
     match map {
-        Map::Array(data) | Map::PerCpuArray(data) => Some(data),
+        Map::Array(data)
+        | Map::PerCpuArray(data)
+        | Map::LpmTrie(data)
+        | Map::LruHashMap(data)
+        | Map::RingBuf(data) => Some(data),
         _ => None,
     }
 }

@@ -96,7 +96,7 @@ mod tests {
                     "status": "L4CON", "description": "Layer4 connection problem",
                     "info": "Connection refused", "duration_ms": 0, "age_ms": 1500,
                 },
-                "next_hop": null, "connections": 300, "established": 290, "refused": 10, "current": 4,
+                "next_hop": null, "connections": 300, "established": 290, "refused": 10, "redispatched": 4, "current": 4,
                 "states": {"ESTAB": 3, "TIME-WAIT": 1}, "bytes_in": traffic.0, "bytes_out": traffic.1,
                 "packets_in": traffic.2, "packets_out": traffic.3,
             })

@@ -99,6 +99,8 @@ pub struct Server {
     pub established: u64,
     /// Connections that it refused.
     pub refused: u64,
+    /// Connections that it did not take and that were given to another server.
+    pub redispatched: u64,
     /// Connections that hold a slot now.
     pub current: u64,
     /// The same by state, under the names that `ss` uses; states without any are left out.

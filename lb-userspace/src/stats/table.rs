@@ -152,6 +152,7 @@ pub(super) mod tests {
             connections: 300,
             established: 290,
             refused: 10,
+            redispatched: 4,
             current: 0,
             states: BTreeMap::new(),
             traffic: TRAFFIC,

@@ -111,7 +111,9 @@ impl Connection {
                 self.go_on(rig, State::Established);
                 self.client_sends(rig, Flags::RST, b"");
             }
-            State::Free | State::Claimed => panic!("no connection is {state}"),
+            State::Free | State::Claimed | State::Abandoned | State::Reset => {
+                panic!("no packet of its own brings a connection to {state}")
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use aya::Ebpf;
 use aya::programs::{TestRun, TestRunOptions, Xdp};
+use lb_common::admission::Limits;
 use lb_common::counters::PathCounters;
 use lb_common::frontend::Timeouts;
 use lb_common::net::{Mac, socket_addr};
@@ -66,6 +67,8 @@ pub enum Out {
     Passed(Reason),
     Dropped(Reason),
     Sent(Vec<u8>),
+    /// Another frame was sent in its place.
+    Answered(Reason, Vec<u8>),
 }
 
 /// The program's answer.
@@ -132,8 +135,14 @@ impl Rig {
                 assert_eq!(out, frame, "a frame that is passed is untouched");
                 Out::Passed(reason)
             }
-            (Verdict::Drop, &[(reason, 1)]) if reason.disposition() == Disposition::Drop => {
+            (Verdict::Drop, &[(reason, 1)]) if reason.disposition() != Disposition::Pass => {
                 Out::Dropped(reason)
+            }
+            (Verdict::Transmit, &[(reason, 1)])
+                if matches!(reason.disposition(), Disposition::Reset | Disposition::Retry) =>
+            {
+                assert_eq!(is_sound(&out), Ok(true), "{frame:02x?} was answered with {out:02x?}");
+                Out::Answered(reason, out)
             }
             _ => panic!("{verdict:?}, counted for {counted:?}: {frame:02x?}"),
         }
@@ -244,5 +253,5 @@ fn wanted() -> Wanted {
 
 /// A frontend of all three servers.
 pub fn frontend(bind: SocketAddrV4) -> WantedFrontend {
-    WantedFrontend { bind, timeouts: TIMEOUTS, servers: vec![0, 1, 2] }
+    WantedFrontend { bind, timeouts: TIMEOUTS, limits: Limits::default(), servers: vec![0, 1, 2] }
 }

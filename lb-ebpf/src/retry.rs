@@ -1,0 +1,197 @@
+//! A server does not take a connection: the client's SYN goes on to the next one at once, in the
+//! frame of the answer that the client is not to see.
+
+use lb_common::reason::Reason;
+use lb_common::server::Servers;
+use lb_common::syn::{MAX_OFFERS, MAX_OPTIONS, Owner, Syn};
+use lb_common::tcp::{Direction, Fins, Flags, Segment, Seq, State};
+
+use crate::classify::{self, Ours};
+use crate::connect::{self, Opening};
+use crate::packet::{Frame, Packet, TcpHdr};
+use crate::parse::{self, Headers, TCP_OFFSET};
+use crate::slots::SlotRef;
+use crate::{Context, Verdict, answer, conntrack, maps, rewrite};
+
+/// Keeps a copy of a SYN that was just given to a server.
+#[inline(always)]
+pub fn keep(packet: &Packet, slot: SlotRef, tried: Servers) {
+    let owner = owner(slot);
+    let (Some(copy), Some(headers)) = (maps::syn(owner), parse::headers(packet)) else { return };
+    // SAFETY: a whole element of the map. Two SYNs at once may leave a mixture only if their slots
+    // share the place, and then the owner is one's and the options are the other's at worst.
+    let copy = unsafe { &mut *copy };
+    let length = headers.tcp.header_len() - TcpHdr::LEN;
+    copy.tried = tried;
+    copy.window = u16::from_ne_bytes(headers.tcp.window);
+    copy.options_len = length as u8;
+    copy.ttl = headers.ip.ttl;
+    copy.tos = headers.ip.tos;
+    copy.offers = 1;
+    for i in 0..MAX_OPTIONS / 4 {
+        if i * 4 >= length {
+            break;
+        }
+        let Some(word) = packet.header::<[u8; 4]>(TCP_OFFSET + TcpHdr::LEN + i * 4) else { break };
+        copy.options[i] = u32::from_ne_bytes(*word);
+    }
+    copy.owner = owner;
+}
+
+#[inline(always)]
+fn owner(slot: SlotRef) -> Owner {
+    Owner::new(slot.number, slot.head().0.generation())
+}
+
+/// The servers that a connection's SYN was offered to, as far as that is known.
+#[inline(always)]
+#[must_use]
+pub fn tried(slot: SlotRef) -> Servers {
+    copy(slot).map_or(Servers::NONE, |copy| copy.tried)
+}
+
+/// The copy of a connection's SYN, if no other has taken its place.
+#[inline(always)]
+fn copy(slot: SlotRef) -> Option<&'static Syn> {
+    let owner = owner(slot);
+    // SAFETY: as in `keep`.
+    let copy = unsafe { &*maps::syn(owner)? };
+    (copy.owner == owner).then_some(copy)
+}
+
+/// Offers a connection to the next server, after an answer that the client is not to see.
+///
+/// Where there is no other server, the client gets the answer after all. Where the SYN cannot be
+/// made again, because its copy is gone or the frame cannot grow, nobody gets anything, and the
+/// client's next SYN goes to the next server.
+///
+/// In three steps, each a function of its own that finds the slot again: functions that call each
+/// other have 512 bytes of stack together, and all in one would need more.
+#[inline(always)]
+pub fn retry(frame: &impl Frame, reason: Reason) -> Verdict {
+    let next = choose(frame.packet(), reason);
+    if next == Next::CLIENT {
+        return Verdict::Transmit;
+    }
+    if next == Next::NOBODY || !open(frame.packet(), next) || !send(frame) {
+        return Verdict::Drop;
+    }
+    Verdict::Transmit
+}
+
+/// Who gets the next packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Next(u32);
+
+impl Next {
+    /// The client: the answer was rewritten for it.
+    const CLIENT: Self = Self(u32::MAX);
+    /// Nobody.
+    const NOBODY: Self = Self(u32::MAX - 1);
+
+    /// A server by its number.
+    const fn server(number: u16) -> Self {
+        Self(number as u32)
+    }
+}
+
+/// Chooses who gets the next packet.
+#[inline(never)]
+fn choose(packet: Packet, reason: Reason) -> Next {
+    choice(&packet, reason == Reason::Refused).unwrap_or(Next::NOBODY)
+}
+
+#[inline(always)]
+fn choice(packet: &Packet, refused: bool) -> Option<Next> {
+    let (context, headers, slot) = answered(packet)?;
+    let frontend = context.setup.frontend(slot.fields().tuple.frontend());
+    let copy = copy(slot).filter(|copy| copy.offers < MAX_OFFERS);
+    let tried = match &copy {
+        // A server that only holds the port may take the connection on another one.
+        _ if !refused => Servers::NONE,
+        Some(copy) => copy.tried,
+        None => Servers::NONE.and(slot.fields().server),
+    };
+    match connect::next_server(frontend, tried) {
+        Ok(number) if copy.is_some() => return Some(Next::server(number)),
+        Ok(_) if refused => return None,
+        _ => {}
+    }
+    let segment = parse::segment(packet, &headers).ok()?;
+    conntrack::account(slot, Direction::ToClient, &segment);
+    rewrite::apply(packet, headers, &conntrack::to_client(frontend, slot), &context.setup.settings);
+    Some(Next::CLIENT)
+}
+
+/// The slot of the SYN that a server's packet answers.
+#[inline(always)]
+fn answered(packet: &Packet) -> Option<(Context, Headers<'_>, SlotRef)> {
+    let context = Context::now()?;
+    let (headers, ours) = classify::classify(packet, context.setup).ok()?;
+    let Ours::Server(server) = ours else { return None };
+    let slot = conntrack::slot_of(&context, server, &headers)?;
+    Some((context, headers, slot))
+}
+
+/// Opens the connection of an answered SYN anew, to another server.
+#[inline(never)]
+fn open(packet: Packet, Next(server): Next) -> bool {
+    move_on(&packet, server as u16).is_some()
+}
+
+#[inline(always)]
+fn move_on(packet: &Packet, server: u16) -> Option<()> {
+    let (context, _, slot) = answered(packet)?;
+    let (word, _) = slot.head();
+    let old = copy(slot)?;
+    let fields = slot.fields();
+    let (tuple, from) = (fields.tuple, fields.server);
+    let segment = Segment { seq: isn(slot), ack: Seq(0), payload: 0, flags: Flags(Flags::SYN) };
+    let opening = Opening { packet: *packet, tuple, source_mac: fields.client_mac.into(), segment };
+    // Who has refused holds nothing; of another one something may still come.
+    let over = if word.state() == State::Closed { State::Free } else { State::Abandoned };
+    if !slot.swap(word, word.with(over, Fins::NONE)) {
+        return None;
+    }
+    maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
+    let slot = SlotRef::get(connect::open(&context, &opening, server).ok()?)?;
+    conntrack::account(slot, Direction::ToServer, &opening.segment);
+    let owner = owner(slot);
+    // SAFETY: as in `keep`.
+    let new = unsafe { &mut *maps::syn(owner)? };
+    new.tried = old.tried.and(server);
+    new.window = old.window;
+    new.options_len = old.options_len;
+    new.ttl = old.ttl;
+    new.tos = old.tos;
+    new.offers = old.offers + 1;
+    new.options = old.options;
+    new.owner = owner;
+    // The frame finds the new slot by its port: that of the old one is not needed any more.
+    let headers = parse::headers(packet)?;
+    let nat = conntrack::to_server(&context, slot).ok()?;
+    headers.ip.src_addr = nat.destination.wire().to_ne_bytes();
+    headers.ip.dst_addr = nat.source.wire().to_ne_bytes();
+    headers.tcp.source = nat.destination_port.wire().to_ne_bytes();
+    headers.tcp.dest = nat.source_port.wire().to_ne_bytes();
+    Some(())
+}
+
+/// The number of a connection's SYN.
+#[inline(always)]
+fn isn(slot: SlotRef) -> Seq {
+    Seq(slot.fields().sides[Direction::ToClient as usize].ack.0.wrapping_sub(1))
+}
+
+/// Makes the frame the SYN of a connection that was just moved to another server.
+#[inline(never)]
+fn send(frame: &impl Frame) -> bool {
+    make(frame).is_some()
+}
+
+#[inline(always)]
+fn make(frame: &impl Frame) -> Option<()> {
+    let (context, _, slot) = answered(&frame.packet())?;
+    let addressing = conntrack::to_server(&context, slot).ok()?;
+    answer::syn(frame, &context.setup.settings, addressing, isn(slot), copy(slot)?)
+}
