@@ -12,6 +12,9 @@ pub struct Config {
     pub interface: String,
     /// `auto`, `native` or `generic`.
     pub mode: String,
+    /// Whether programs on the balancer's host are balanced. Not by default: the program for them
+    /// serves a cgroup, and no namespace keeps that apart from the machine that the lab runs on.
+    pub host_clients: bool,
     /// What clients connect to.
     pub frontend: Vec<Frontend>,
     /// Who serves them.
@@ -74,6 +77,7 @@ impl Config {
         Self {
             interface: INTERFACE.to_owned(),
             mode: mode.to_owned(),
+            host_clients: false,
             frontend: Vec::new(),
             backend: Vec::new(),
         }

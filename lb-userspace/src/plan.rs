@@ -70,7 +70,7 @@ fn timeouts(backend: &Backend) -> Timeouts {
 #[must_use]
 pub fn checks(config: &Config) -> Vec<health::Target> {
     let target = |(number, (backend, server)): (usize, (&Backend, &model::Server))| {
-        backend.check.map(|check| health::Target {
+        backend.check.as_ref().map(|check| health::Target {
             server: number,
             address: server.address,
             check: map(check),
@@ -79,8 +79,8 @@ pub fn checks(config: &Config) -> Vec<health::Target> {
     config.servers().enumerate().filter_map(target).collect()
 }
 
-fn map(check: Check) -> health::Check {
-    let Check { kind: model::CheckKind::Tcp, interval, timeout, fall, rise } = check;
+fn map(check: &Check) -> health::Check {
+    let Check { interval, timeout, fall, rise, .. } = *check;
     health::Check { interval, timeout, fall, rise }
 }
 

@@ -1,6 +1,7 @@
 //! The settings as the file gives them: each one valid by itself, and any of them possibly absent.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_common::ring::MAX_WEIGHT;
@@ -9,14 +10,19 @@ use lb_common::server::MAX_SERVERS;
 use super::address;
 use super::duration::duration;
 use super::keyword::{keyword, listed};
-use super::model::{Balance, CheckKind, LogFormat, Mode};
+use super::model::{self, Balance, LogFormat, Mode, OnMarkedDown, OnStop};
 use super::ports::PortRange;
+use super::prefix::{self, Prefix};
 use super::problem::{Field, Located};
+use super::rate::{self, Rate};
 use super::reader::Table;
 use super::value;
 
 /// The most checks in a row that `fall` and `rise` can ask for.
 const MAX_STREAK: u32 = 255;
+
+/// The most failed connects in a row that `error_limit` can ask for.
+const MAX_ERRORS: u32 = 1_000_000;
 
 /// syslog's facilities.
 const FACILITIES: &[&str] = &[
@@ -37,6 +43,9 @@ pub(super) struct Draft {
     pub nat_address: Field<Ipv4Addr>,
     pub max_servers: Field<u32>,
     pub max_connections: Field<u32>,
+    pub on_stop: Field<OnStop>,
+    pub host_clients: Field<bool>,
+    pub cgroup: Field<PathBuf>,
     pub frontends: Vec<Located<Frontend>>,
     pub backends: Vec<Located<Backend>>,
     pub stats: Field<Stats>,
@@ -49,6 +58,8 @@ pub(super) struct Frontend {
     pub bind: Field<SocketAddrV4>,
     pub backend: Field<String>,
     pub max_connections: Field<u32>,
+    pub allow: Field<Vec<Prefix>>,
+    pub source_rate: Field<Rate>,
 }
 
 #[derive(Debug)]
@@ -57,6 +68,8 @@ pub(super) struct Backend {
     pub balance: Field<Balance>,
     pub timeouts: Field<Timeouts>,
     pub check: Field<Check>,
+    pub on_marked_down: Field<OnMarkedDown>,
+    pub panic: Field<bool>,
     pub servers: Vec<Located<Server>>,
 }
 
@@ -68,11 +81,40 @@ pub(super) struct Timeouts {
 
 #[derive(Debug)]
 pub(super) struct Check {
-    pub kind: Field<CheckKind>,
+    pub kind: Field<CheckType>,
     pub interval: Field<Duration>,
     pub timeout: Field<Duration>,
     pub fall: Field<u32>,
     pub rise: Field<u32>,
+    pub https: Https,
+    pub observe: Field<ObserveType>,
+    pub error_limit: Field<u32>,
+}
+
+/// The words for what a check does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum CheckType {
+    #[default]
+    Tcp,
+    Https,
+}
+
+/// What only a check over HTTPS needs.
+#[derive(Debug)]
+pub(super) struct Https {
+    pub path: Field<String>,
+    pub status: Field<u32>,
+    pub ca_file: Field<PathBuf>,
+    pub verify: Field<bool>,
+    pub server_name: Field<String>,
+}
+
+/// The words for what failed connects count for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ObserveType {
+    #[default]
+    Off,
+    Connect,
 }
 
 #[derive(Debug)]
@@ -81,6 +123,7 @@ pub(super) struct Server {
     pub address: Field<SocketAddrV4>,
     pub weight: Field<u32>,
     pub backup: Field<bool>,
+    pub slow_start: Field<Duration>,
 }
 
 #[derive(Debug)]
@@ -116,6 +159,9 @@ impl Draft {
             nat_address: table.optional("nat_address", address::ipv4),
             max_servers: table.optional("max_servers", value::whole(1..=MAX_SERVERS)),
             max_connections: table.optional("max_connections", value::whole(1..=u32::MAX)),
+            on_stop: table.optional("on_stop", keyword),
+            host_clients: table.optional("host_clients", value::flag),
+            cgroup: table.optional("cgroup", value::path),
             frontends: table.tables("frontend", Frontend::read),
             backends: table.tables("backend", Backend::read),
             stats: table.table("stats", Stats::read),
@@ -135,6 +181,8 @@ impl Frontend {
             bind: table.required("bind", "10.4.0.10:6443", address::endpoint),
             backend: table.required("backend", "k8s-api-server", value::name),
             max_connections: table.optional("max_connections", value::whole(1..=u32::MAX)),
+            allow: table.list("allow", "10.4.0.0/20", model::Frontend::MAX_PREFIXES, prefix::read),
+            source_rate: table.optional("source_rate", rate::read),
         }
     }
 }
@@ -146,6 +194,8 @@ impl Backend {
             balance: table.optional("balance", keyword),
             timeouts: table.table("timeouts", Timeouts::read),
             check: table.table("check", Check::read),
+            on_marked_down: table.optional("on_marked_down", keyword),
+            panic: table.optional("panic", value::flag),
             servers: table.tables("server", Server::read),
         };
         if !table.has("server") {
@@ -169,6 +219,21 @@ impl Check {
             timeout: table.optional("timeout", duration),
             fall: table.optional("fall", value::whole(1..=MAX_STREAK)),
             rise: table.optional("rise", value::whole(1..=MAX_STREAK)),
+            https: Https::read(table),
+            observe: table.optional("observe", keyword),
+            error_limit: table.optional("error_limit", value::whole(1..=MAX_ERRORS)),
+        }
+    }
+}
+
+impl Https {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            path: table.optional("path", value::request_path),
+            status: table.optional("status", value::whole(100..=599)),
+            ca_file: table.optional("ca_file", value::path),
+            verify: table.optional("verify", value::flag),
+            server_name: table.optional("server_name", value::server_name),
         }
     }
 }
@@ -180,6 +245,7 @@ impl Server {
             address: table.required("address", "10.4.0.11:6443", address::endpoint),
             weight: table.optional("weight", value::whole(0..=MAX_WEIGHT)),
             backup: table.optional("backup", value::flag),
+            slow_start: table.optional("slow_start", duration),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use toml::de::DeValue;
 
-use super::model::{Balance, CheckKind, LogFormat, Mode};
+use super::draft::{CheckType, ObserveType};
+use super::model::{Balance, LogFormat, Mode, OnMarkedDown, OnStop};
 use super::suggest;
 use super::value::{Parsed, refuse, string};
 
@@ -40,13 +41,46 @@ impl Keyword for Balance {
     }
 }
 
-impl Keyword for CheckKind {
-    const KNOWN: &'static [Self] = &[Self::Tcp];
-    const LATER: &'static [&'static str] = &["https"];
+impl Keyword for OnStop {
+    const KNOWN: &'static [Self] = &[Self::Remove, Self::Keep];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Remove => "remove",
+            Self::Keep => "keep",
+        }
+    }
+}
+
+impl Keyword for OnMarkedDown {
+    const KNOWN: &'static [Self] = &[Self::Reset, Self::Keep];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Keep => "keep",
+        }
+    }
+}
+
+impl Keyword for CheckType {
+    const KNOWN: &'static [Self] = &[Self::Tcp, Self::Https];
 
     fn word(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl Keyword for ObserveType {
+    const KNOWN: &'static [Self] = &[Self::Off, Self::Connect];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Connect => "connect",
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keyword::Keyword;
 use super::ports::PortRange;
+use super::prefix::Prefix;
+use super::rate::Rate;
 
 /// Everything that `xlb.toml` says, with the defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +23,12 @@ pub struct Config {
     pub nat_address: Ipv4Addr,
     /// How many servers the maps have room for.
     pub max_servers: u32,
-    /// The most connections at once over all frontends; carried, not enforced yet.
-    pub max_connections: Option<u32>,
+    /// What becomes of the data plane when the agent ends in order.
+    pub on_stop: OnStop,
+    /// Whether clients on the balancer's own host are balanced.
+    pub host_clients: bool,
+    /// The cgroup whose processes are such clients; without it the root of the host's cgroup2.
+    pub cgroup: Option<PathBuf>,
     /// At least one.
     pub frontends: Vec<Frontend>,
     /// At least one.
@@ -70,6 +77,16 @@ impl fmt::Display for Mode {
     }
 }
 
+/// What becomes of the data plane when the agent ends in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStop {
+    /// It is taken down, and nothing stays behind.
+    #[default]
+    Remove,
+    /// It goes on forwarding until an agent adopts it or `xlb detach` takes it down.
+    Keep,
+}
+
 /// An address that clients connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frontend {
@@ -79,8 +96,17 @@ pub struct Frontend {
     pub bind: SocketAddrV4,
     /// Its backend, as an index into [`Config::backends`].
     pub backend: usize,
-    /// The most connections at once; carried, not enforced yet.
+    /// The most connections at once; no limit without.
     pub max_connections: Option<u32>,
+    /// Where clients may come from, at most [`Frontend::MAX_PREFIXES`]; from anywhere if empty.
+    pub allow: Vec<Prefix>,
+    /// How many new connections one source address may open; any number without.
+    pub source_rate: Option<Rate>,
+}
+
+impl Frontend {
+    /// The most prefixes in a frontend's `allow`.
+    pub const MAX_PREFIXES: usize = 256;
 }
 
 /// Servers that share the connections of a frontend.
@@ -94,8 +120,22 @@ pub struct Backend {
     pub timeouts: Timeouts,
     /// How the servers are checked; without it they always count as up.
     pub check: Option<Check>,
+    /// What becomes of the connections of a server that goes DOWN.
+    pub on_marked_down: OnMarkedDown,
+    /// Whether all servers are used when all are DOWN.
+    pub panic: bool,
     /// At least one.
     pub servers: Vec<Server>,
+}
+
+/// What becomes of the connections of a server that goes DOWN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMarkedDown {
+    /// They are reset, so that clients connect again to another server.
+    #[default]
+    Reset,
+    /// They stay, and end by their timeout unless the server comes back.
+    Keep,
 }
 
 /// How a server is chosen for a new connection.
@@ -122,7 +162,7 @@ impl Default for Timeouts {
 }
 
 /// How the servers of a backend are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What a check does.
     pub kind: CheckKind,
@@ -134,22 +174,78 @@ pub struct Check {
     pub fall: u32,
     /// So many successes in a row bring it up again.
     pub rise: u32,
+    /// What failed connects of clients count for.
+    pub observe: Observe,
 }
 
 impl Default for Check {
     /// `HAProxy`'s defaults.
     fn default() -> Self {
         let interval = Duration::from_secs(2);
-        Self { kind: CheckKind::default(), interval, timeout: interval, fall: 3, rise: 2 }
+        let (kind, observe) = (CheckKind::default(), Observe::default());
+        Self { kind, interval, timeout: interval, fall: 3, rise: 2, observe }
     }
 }
 
 /// What a check does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CheckKind {
     /// Opens a TCP connection and closes it.
     #[default]
     Tcp,
+    /// Asks for a page over TLS.
+    Https(Https),
+}
+
+/// A page that a server in good health answers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Https {
+    /// The page.
+    pub path: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// Whose certificates are good.
+    pub trust: Trust,
+    /// The name that the server's certificate is for, and that TLS and HTTP ask for; without it the
+    /// server's address.
+    pub server_name: Option<String>,
+}
+
+impl Default for Https {
+    /// The API server's page, and its status when all is well.
+    fn default() -> Self {
+        Self { path: "/readyz".to_owned(), status: 200, trust: Trust::default(), server_name: None }
+    }
+}
+
+/// Whose certificates are good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the authorities that this host trusts.
+    #[default]
+    System,
+    /// Those of the authorities in a file of PEM certificates.
+    CaFile(PathBuf),
+    /// All.
+    Anybody,
+}
+
+/// What failed connects of clients count for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Observe {
+    /// Nothing.
+    #[default]
+    Off,
+    /// They take a server down before its next check does.
+    Connect {
+        /// So many in a row.
+        error_limit: u32,
+    },
+}
+
+impl Observe {
+    /// How many failed connects in a row, unless the file names a number; `HAProxy`'s default.
+    pub const DEFAULT_ERROR_LIMIT: u32 = 10;
 }
 
 /// A server of a backend.
@@ -161,8 +257,10 @@ pub struct Server {
     pub address: SocketAddrV4,
     /// Its share of the connections, from 0 to [`lb_common::ring::MAX_WEIGHT`].
     pub weight: u32,
-    /// Whether it is used only when no other is up; carried, not obeyed yet.
+    /// Whether it is used only when no other can be.
     pub backup: bool,
+    /// How long its share grows once it is UP again; at once all of it without.
+    pub slow_start: Option<Duration>,
 }
 
 impl Server {

@@ -64,6 +64,43 @@ impl<'t> Table<'t, '_> {
         self.optional(key, parse)
     }
 
+    /// A list of at most `most` values that may be absent, but not empty; the example is one value.
+    ///
+    /// What is wrong with one of them is said of that one.
+    pub fn list<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        most: usize,
+        parse: impl Fn(&DeValue<'_>) -> Parsed<T>,
+    ) -> Field<Vec<T>> {
+        let (place, value) = self.find(key)?;
+        let items = match value.get_ref().as_array() {
+            Some(items) if (1..=most).contains(&items.len()) => items,
+            found => {
+                let finding = format!("expected a list of 1 to {most} values");
+                let remedy = match found {
+                    Some(items) if items.is_empty() => "name one, or remove the line".to_owned(),
+                    Some(items) => format!("these are {}: remove some", items.len()),
+                    None => format!("write [\"{example}\"], with commas between several"),
+                };
+                self.problems.push(place.problem(finding, remedy));
+                return None;
+            }
+        };
+        let values: Vec<T> = items
+            .iter()
+            .enumerate()
+            .filter_map(|(i, item)| {
+                let line = self.line(item.span());
+                let value = Some(shown(&self.source[item.span()]));
+                let place = Place { line, key: format!("{}[{i}]", place.key), value };
+                self.parse(place, item, &parse).map(|parsed| parsed.value)
+            })
+            .collect();
+        (values.len() == items.len()).then_some(Located { value: values, place })
+    }
+
     /// A table that may be absent.
     pub fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Field<T> {
         let (place, value) = self.find(key)?;

@@ -1,7 +1,10 @@
 //! From a draft to the configuration, with the defaults filled in.
 
-use super::draft::{self, Draft};
-use super::model::{Backend, Check, Config, Frontend, Log, LogTarget, Server, Stats, Timeouts};
+use super::draft::{self, CheckType, Draft, ObserveType};
+use super::model::{
+    Backend, Check, CheckKind, Config, Frontend, Https, Log, LogTarget, Observe, Server, Stats, Timeouts,
+    Trust,
+};
 use super::problem::{Field, Located};
 use super::validate;
 
@@ -30,7 +33,9 @@ pub(super) fn config(draft: &Draft) -> Option<Config> {
         nat_ports: validate::nat_range(draft),
         nat_address,
         max_servers: draft.max_servers.given().unwrap_or(Config::DEFAULT_MAX_SERVERS),
-        max_connections: draft.max_connections.given(),
+        on_stop: draft.on_stop.given().unwrap_or_default(),
+        host_clients: draft.host_clients.given().unwrap_or(true),
+        cgroup: draft.cgroup.given(),
         frontends,
         backends: all(&draft.backends, backend)?,
         stats: match &draft.stats {
@@ -51,7 +56,9 @@ fn frontend(draft: &draft::Frontend, file: &Draft) -> Option<Frontend> {
         name: draft.name.given()?,
         bind: draft.bind.given()?,
         backend: file.backends.iter().position(|backend| is_wanted(&backend.value.name))?,
-        max_connections: draft.max_connections.given(),
+        max_connections: draft.max_connections.given().or_else(|| file.max_connections.given()),
+        allow: draft.allow.given().unwrap_or_default(),
+        source_rate: draft.source_rate.given(),
     })
 }
 
@@ -61,6 +68,8 @@ fn backend(draft: &draft::Backend) -> Option<Backend> {
         balance: draft.balance.given().unwrap_or_default(),
         timeouts: draft.timeouts.as_ref().map_or_else(Timeouts::default, |field| timeouts(&field.value)),
         check: draft.check.as_ref().map(|field| check(&field.value)),
+        on_marked_down: draft.on_marked_down.given().unwrap_or_default(),
+        panic: draft.panic.given().unwrap_or_default(),
         servers: all(&draft.servers, server)?,
     })
 }
@@ -77,11 +86,34 @@ fn check(draft: &draft::Check) -> Check {
     let default = Check::default();
     let interval = draft.interval.given().unwrap_or(default.interval);
     Check {
-        kind: draft.kind.given().unwrap_or(default.kind),
+        kind: match draft.kind.given().unwrap_or_default() {
+            CheckType::Tcp => CheckKind::Tcp,
+            CheckType::Https => CheckKind::Https(https(&draft.https)),
+        },
         interval,
         timeout: draft.timeout.given().unwrap_or(interval),
         fall: draft.fall.given().unwrap_or(default.fall),
         rise: draft.rise.given().unwrap_or(default.rise),
+        observe: match draft.observe.given().unwrap_or_default() {
+            ObserveType::Off => Observe::Off,
+            ObserveType::Connect => Observe::Connect {
+                error_limit: draft.error_limit.given().unwrap_or(Observe::DEFAULT_ERROR_LIMIT),
+            },
+        },
+    }
+}
+
+fn https(draft: &draft::Https) -> Https {
+    let default = Https::default();
+    Https {
+        path: draft.path.given().unwrap_or(default.path),
+        status: draft.status.given().map_or(default.status, |status| status as u16),
+        trust: match (draft.verify.given(), draft.ca_file.given()) {
+            (Some(false), _) => Trust::Anybody,
+            (_, Some(file)) => Trust::CaFile(file),
+            (_, None) => Trust::System,
+        },
+        server_name: draft.server_name.given(),
     }
 }
 
@@ -91,6 +123,7 @@ fn server(draft: &draft::Server) -> Option<Server> {
         address: draft.address.given()?,
         weight: draft.weight.given().unwrap_or(Server::DEFAULT_WEIGHT),
         backup: draft.backup.given().unwrap_or_default(),
+        slow_start: draft.slow_start.given(),
     })
 }
 

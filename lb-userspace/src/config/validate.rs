@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use lb_common::frontend::MAX_FRONTENDS;
 use lb_common::server::MAX_SERVERS;
 
-use super::draft::{Backend, Check, Draft, Frontend, Server};
+use super::draft::{Backend, Check, CheckType, Draft, Frontend, ObserveType, Server};
 use super::model;
 use super::ports::PortRange;
 use super::problem::{Located, Place, Problem};
@@ -19,7 +19,11 @@ pub(super) fn problems(draft: &Draft) -> Vec<Problem> {
     problems.extend(server_addresses(draft));
     problems.extend(counts(draft));
     problems.extend(nat_ports(draft));
-    problems.extend(draft.backends.iter().filter_map(|backend| check_timeout(backend.value.check.as_ref()?)));
+    for check in checks(draft) {
+        problems.extend(check_timeout(check));
+        problems.extend(https_only(check));
+        problems.extend(unused_ca(check));
+    }
     problems
 }
 
@@ -34,7 +38,11 @@ pub(super) fn warnings(draft: &Draft) -> Vec<Problem> {
             "give one a weight of 1 or more",
         )
     });
-    unused.chain(weightless).collect()
+    unused.chain(weightless).chain(checks(draft).filter_map(unused_limit)).collect()
+}
+
+fn checks(draft: &Draft) -> impl Iterator<Item = &Located<Check>> {
+    draft.backends.iter().filter_map(|backend| backend.value.check.as_ref())
 }
 
 /// All servers of the file.
@@ -197,6 +205,44 @@ fn check_timeout(check: &Located<Check>) -> Option<Problem> {
         let finding = format!("longer than the interval of {}", humantime::format_duration(interval));
         timeout.place.problem(finding, "shorten it, or lengthen the interval")
     })
+}
+
+/// The settings of a check over HTTPS where another is made.
+fn https_only(check: &Located<Check>) -> Vec<Problem> {
+    let kind = check.value.kind.as_ref();
+    if kind.is_some_and(|kind| kind.value == CheckType::Https) {
+        return Vec::new();
+    }
+    let https = &check.value.https;
+    let places = [
+        https.path.as_ref().map(|field| &field.place),
+        https.status.as_ref().map(|field| &field.place),
+        https.ca_file.as_ref().map(|field| &field.place),
+        https.verify.as_ref().map(|field| &field.place),
+        https.server_name.as_ref().map(|field| &field.place),
+    ];
+    let problem = |place: &Place| {
+        place.problem("means nothing in a check of type \"tcp\"", "set type = \"https\", or remove the line")
+    };
+    places.into_iter().flatten().map(problem).collect()
+}
+
+/// Authorities where every certificate is good.
+fn unused_ca(check: &Located<Check>) -> Option<Problem> {
+    let https = &check.value.https;
+    let verify = https.verify.as_ref().filter(|verify| !verify.value)?;
+    let finding = format!("not used, because verify = false in line {} trusts anybody", verify.place.line);
+    Some(https.ca_file.as_ref()?.place.problem(finding, "remove one of the two lines"))
+}
+
+/// A limit on what is not counted.
+fn unused_limit(check: &Located<Check>) -> Option<Problem> {
+    let observe = check.value.observe.as_ref();
+    if observe.is_some_and(|observe| observe.value == ObserveType::Connect) {
+        return None;
+    }
+    let limit = check.value.error_limit.as_ref()?;
+    Some(limit.place.problem("has no effect while nothing is observed", "set observe = \"connect\""))
 }
 
 fn is_used(backend: &Backend, draft: &Draft) -> bool {

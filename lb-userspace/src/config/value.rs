@@ -1,6 +1,7 @@
 //! Single values: what each may be, and what to do when it is not.
 
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
@@ -21,6 +22,9 @@ const MAX_NAME: usize = 63;
 
 /// The longest name of an interface, in bytes: the kernel's `IFNAMSIZ` less the final zero.
 const MAX_INTERFACE: usize = 15;
+
+/// The longest name in the DNS, and the longest of its parts, in bytes.
+const MAX_HOST_NAME: (usize, usize) = (253, 63);
 
 /// Ports below are the host's services and root's own.
 const FIRST_NAT_PORT: u16 = 1024;
@@ -132,4 +136,45 @@ pub(super) fn uri(value: &DeValue<'_>) -> Parsed<String> {
         path if path.starts_with('/') => Ok(path.to_owned()),
         _ => refuse("expected a path such as \"/stats\"", "begin it with \"/\""),
     }
+}
+
+/// The path of a file or directory that means the same wherever the agent is started.
+pub(super) fn path(value: &DeValue<'_>) -> Parsed<PathBuf> {
+    let path = Path::new(string(value, "a path")?);
+    if !path.is_absolute() {
+        return refuse("expected an absolute path", "begin it with \"/\"");
+    }
+    Ok(path.to_owned())
+}
+
+/// What a GET asks for: a path and perhaps a query, as they stand in the request.
+pub(super) fn request_path(value: &DeValue<'_>) -> Parsed<String> {
+    let path = string(value, "a path such as \"/readyz\"")?;
+    if !path.starts_with('/') {
+        return refuse("expected a path such as \"/readyz\"", "begin it with \"/\"");
+    }
+    if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return refuse(
+            "has a character that no request can carry",
+            "write spaces, \"#\" and others as % and two digits",
+        );
+    }
+    Ok(path.to_owned())
+}
+
+/// A name that a certificate can be for: one of the DNS, or an IPv4 address.
+pub(super) fn server_name(value: &DeValue<'_>) -> Parsed<String> {
+    let expected = "expected a host's name or IPv4 address such as \"k8s.example.org\"";
+    let name = string(value, "a host's name or IPv4 address")?;
+    let (longest, longest_part) = MAX_HOST_NAME;
+    let is_part = |part: &str| {
+        (1..=longest_part).contains(&part.len())
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if name.len() > longest || !name.split('.').all(is_part) {
+        return refuse(expected, "write it as the certificate has it, without port");
+    }
+    Ok(name.to_owned())
 }

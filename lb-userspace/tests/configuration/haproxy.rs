@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use xlb::config::Loaded;
 use xlb::config::haproxy::{Import, import};
+use xlb::config::model::OnMarkedDown;
 
 /// A user's file, unchanged.
 const SEED: &str = include_str!("../data/haproxy.cfg");
@@ -78,6 +79,109 @@ fn each_line_is_carried_or_explained() {
     }
 }
 
+/// A file whose one server is checked by asking for a page.
+fn checked_by_page(check: &str, server: &str) -> Import {
+    translate(&format!(
+        "listen a\n bind 10.0.0.1:1\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n{check} \
+         server s 10.0.0.2:1 check {server}\n"
+    ))
+}
+
+/// What is said of the lines of a file.
+fn notes_on_lines(import: &Import) -> Vec<String> {
+    let notes = import.notes.to_string();
+    let said = notes.lines().filter_map(|note| {
+        let (line, text) = note.strip_prefix("haproxy.cfg:")?.split_once(": ")?;
+        line.parse::<usize>().ok().map(|_| text.to_owned())
+    });
+    said.collect()
+}
+
+#[test]
+fn a_check_that_asks_over_tls_is_carried() {
+    let page = " option httpchk GET /readyz\n http-check expect status 200\n";
+    let import = checked_by_page(page, "check-ssl ca-file /etc/ca.pem check-sni kubernetes");
+    let check = r#"[backend.check]
+type = "https"
+interval = "2s"
+fall = 3
+rise = 2
+path = "/readyz"
+status = 200
+ca_file = "/etc/ca.pem"
+server_name = "kubernetes"
+"#;
+    assert!(import.toml.contains(check), "{}", import.toml);
+    assert_eq!(notes_on_lines(&import), [""; 0]);
+    Loaded::parse("xlb.toml", &import.toml).expect("a valid result");
+
+    let import = checked_by_page(page, "check-ssl verify none ca-file /etc/ca.pem");
+    assert!(import.toml.contains("status = 200\nverify = false\n"), "{}", import.toml);
+    let import = checked_by_page(page, "check-ssl verify required ca-file @system-ca");
+    assert!(import.toml.contains("status = 200\n\n"), "{}", import.toml);
+    let sent = " option httpchk\n http-check send meth GET uri /livez ver HTTP/1.1 hdr host k8s\n";
+    let import = checked_by_page(sent, "check-ssl");
+    assert!(import.toml.contains("path = \"/livez\""), "{}", import.toml);
+    let notes = notes_on_lines(&import);
+    assert!(notes.iter().any(|note| note.contains("`hdr host k8s` is not carried")), "{notes:?}");
+}
+
+#[test]
+fn what_a_check_over_tls_does_otherwise_is_said() {
+    let notes = |check, server| notes_on_lines(&checked_by_page(check, server));
+    let said = |check, server, note: &str| {
+        let notes = notes(check, server);
+        assert!(notes.iter().any(|said| said == note), "{notes:?}");
+    };
+    said(" option httpchk\n", "check-ssl", "option httpchk: carried as GET, in place of OPTIONS");
+    said(
+        " option httpchk GET /\n",
+        "check-ssl",
+        "option httpchk: HAProxy is content with any status from 200 to 399, xlb with one: status = 200",
+    );
+    said(
+        " option httpchk GET /\n http-check expect rstatus ^2\n",
+        "check-ssl",
+        "http-check expect rstatus ^2: not carried: xlb looks for one number, which is status = 200",
+    );
+    said(
+        "",
+        "check-ssl",
+        "server s: check-ssl: carried as a TCP check; type = \"https\" would ask for a page over TLS",
+    );
+}
+
+#[test]
+fn failures_of_clients_are_carried() {
+    let import = checked_by_page(
+        "",
+        "observe layer4 error-limit 5 on-error mark-down on-marked-down shutdown-sessions",
+    );
+    assert!(import.toml.contains("rise = 2\nobserve = \"connect\"\nerror_limit = 5\n"), "{}", import.toml);
+    assert!(
+        import.toml.contains("balance = \"roundrobin\"\non_marked_down = \"reset\"\n"),
+        "{}",
+        import.toml
+    );
+    let config = Loaded::parse("xlb.toml", &import.toml).expect("a valid result").config;
+    assert_eq!(config.backends[0].on_marked_down, OnMarkedDown::Reset);
+    assert!(!import.notes.to_string().contains("on_marked_down"), "{}", import.notes);
+
+    let notes = notes_on_lines(&checked_by_page("", "observe layer4"));
+    let note = "server s: observe: at the error limit xlb takes the server DOWN, in place of fail-check";
+    assert_eq!(notes, [note]);
+    let notes = notes_on_lines(&checked_by_page("", "observe layer7"));
+    assert_eq!(notes, ["server s: `observe layer7` is not carried: xlb observes connects only"]);
+}
+
+#[test]
+fn one_limit_for_all_becomes_one_for_each() {
+    let text = "global\n maxconn 50\nlisten a\n bind 10.0.0.1:1,10.0.0.1:2\n server s 10.0.0.2:1\n";
+    let notes = notes_on_lines(&translate(text));
+    let note = "maxconn 50: carried as the limit of each frontend that names none; xlb has no limit over all";
+    assert_eq!(notes[0], note);
+}
+
 #[test]
 fn a_sound_file_needs_no_note_on_a_line() {
     let notes = translate(SOUND).notes.to_string();
@@ -108,7 +212,7 @@ fn defaults_hold_until_the_next_ones() {
     let loaded = Loaded::parse("xlb.toml", &format!("{}\n", translate(text).toml)).expect("a valid result");
     let hours = loaded.config.backends.iter().map(|backend| backend.timeouts.idle.as_secs() / 3600);
     assert_eq!(hours.collect::<Vec<_>>(), [2, 1, 3]);
-    let rises = loaded.config.backends.iter().map(|backend| backend.check.map(|check| check.rise));
+    let rises = loaded.config.backends.iter().map(|backend| backend.check.as_ref().map(|check| check.rise));
     assert_eq!(rises.collect::<Vec<_>>(), [None, None, Some(7)]);
 }
 
@@ -127,12 +231,7 @@ haproxy.cfg:6: bind: contains an environment variable, which only HAProxy knows;
 }
 
 const LINES: &[Line] = &[
-    Line {
-        section: "global",
-        text: "maxconn 50",
-        toml: "max_connections = 50",
-        note: "maxconn 50: carried, but this version does not limit connections yet",
-    },
+    Line { section: "global", text: "maxconn 50", toml: "max_connections = 50", note: "" },
     Line {
         section: "global",
         text: "daemon",
@@ -143,7 +242,7 @@ const LINES: &[Line] = &[
         section: "global",
         text: "stats socket /run/haproxy.sock",
         toml: "",
-        note: "stats socket /run/haproxy.sock: not carried: this version has no control socket; `xlb stats` and `xlb connections` need none",
+        note: "stats socket /run/haproxy.sock: not carried: xlb's control socket is /run/xlb/xlb.sock, or what --socket says",
     },
     Line {
         section: "global",
@@ -187,12 +286,7 @@ backend = "b""#,
         toml: r#"idle = "60000ms""#,
         note: "timeout server 5s: HAProxy ignores this in a frontend, which has no servers",
     },
-    Line {
-        section: "frontend",
-        text: "maxconn 7",
-        toml: "max_connections = 7",
-        note: "maxconn 7: carried, but this version does not limit connections yet",
-    },
+    Line { section: "frontend", text: "maxconn 7", toml: "max_connections = 7", note: "" },
     Line {
         section: "frontend",
         text: "acl a src 10.0.0.0/8",
@@ -229,15 +323,45 @@ format = "tcplog""#,
         section: "backend",
         text: "option httpchk GET /",
         toml: r#"type = "tcp""#,
-        note: "option httpchk GET /: carried as a TCP check, which opens a connection and closes it",
+        note: "option httpchk: carried as a TCP check, which opens a connection and closes it; xlb can ask for a page over HTTPS, but not over HTTP",
+    },
+    Line { section: "backend", text: "option tcp-check", toml: r#"type = "tcp""#, note: "" },
+    Line {
+        section: "backend",
+        text: "option ssl-hello-chk",
+        toml: r#"type = "tcp""#,
+        note: "option ssl-hello-chk: carried as a TCP check, which opens a connection and closes it",
+    },
+    Line {
+        section: "frontend",
+        text: "http-check expect status 200",
+        toml: "",
+        note: "http-check expect status 200: HAProxy ignores this in a frontend, which has no servers",
+    },
+    Line {
+        section: "backend",
+        text: "option redispatch",
+        toml: "",
+        note: "option redispatch: not needed: xlb always moves a connection attempt that fails to another server",
+    },
+    Line {
+        section: "backend",
+        text: "option allbackups",
+        toml: "",
+        note: "option allbackups: not carried: xlb uses the first backup server only, until that fails",
+    },
+    Line {
+        section: "frontend",
+        text: "tcp-request connection reject if { src 10.0.0.0/8 }",
+        toml: "",
+        note: "tcp-request connection reject if { src 10.0.0.0/8 }: not carried: xlb does not look into connections",
     },
     Line {
         section: "backend",
         text: "server t 10.0.0.3:80 weight 5 backup",
         toml: "weight = 5
 backup = true",
-        note: "server t: has no check in HAProxy, and is checked like s\n\
-               server t: backup is carried, but this version does not hold servers back yet: the server gets connections like the others",
+        note: "server t: has no check in HAProxy, and is checked like s",
     },
     Line {
         section: "backend",
@@ -266,8 +390,10 @@ backup = true",
     Line {
         section: "backend",
         text: "server t 10.0.0.3:80 check inter 3s fall 2 slowstart 10s",
-        toml: r#"name = "t""#,
-        note: "server t: `slowstart 10s` is not carried: xlb has no counterpart",
+        toml: r#"name = "t"
+address = "10.0.0.3:80"
+slow_start = "10s""#,
+        note: "",
     },
     Line {
         section: "backend",

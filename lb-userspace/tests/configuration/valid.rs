@@ -1,9 +1,12 @@
 //! Good configurations: what they mean, and what is worth a warning.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
 use std::time::Duration;
 
-use xlb::config::model::{Balance, Check, CheckKind, LogFormat, Mode, Server, Timeouts};
+use xlb::config::model::{
+    Balance, Check, CheckKind, Https, LogFormat, Mode, Observe, OnMarkedDown, OnStop, Server, Timeouts, Trust,
+};
 use xlb::config::{Config, Loaded, PortRange};
 
 use crate::GOOD;
@@ -30,27 +33,115 @@ fn the_shortest_file_has_defaults_for_the_rest() {
     assert_eq!((config.interface.as_str(), config.mode, config.max_servers), ("end0", Mode::Auto, 16));
     assert_eq!(Some(config.nat_ports), PortRange::new(10_240, 32_767));
     assert_eq!(config.nat_address, Ipv4Addr::new(10, 4, 0, 10));
-    assert_eq!((config.max_connections, &config.stats, &config.log), (None, &None, &None));
+    assert_eq!((&config.stats, &config.log), (&None, &None));
+    assert_eq!((config.on_stop, config.host_clients, &config.cgroup), (OnStop::Remove, true, &None));
+    let frontend = &config.frontends[0];
+    assert_eq!((frontend.max_connections, &frontend.allow[..], frontend.source_rate), (None, &[][..], None));
     let backend = config.backend_of(&config.frontends[0]);
-    assert_eq!((backend.balance, backend.check), (Balance::RoundRobin, None));
+    assert_eq!((backend.balance, &backend.check), (Balance::RoundRobin, &None));
+    assert_eq!((backend.on_marked_down, backend.panic), (OnMarkedDown::Reset, false));
     let day = Duration::from_secs(86_400);
     assert_eq!(backend.timeouts, Timeouts { connect: Duration::from_secs(10), idle: day });
     let address = SocketAddrV4::new(Ipv4Addr::new(10, 4, 0, 11), 6443);
-    let server = Server { name: "bettley".to_owned(), address, weight: 1, backup: false };
+    let server = Server { name: "bettley".to_owned(), address, weight: 1, backup: false, slow_start: None };
     assert_eq!(backend.servers, [server]);
 }
 
 #[test]
 fn a_check_takes_its_timeout_from_its_interval() {
-    let check = |settings: &str| {
-        config(&GOOD.replace("interval = \"2s\"\nfall = 3\nrise = 2", settings)).backends[0].check
-    };
+    let check = |settings: &str| with_check(settings).backends.remove(0).check.expect("a check");
     let (second, two) = (Duration::from_secs(1), Duration::from_secs(2));
-    let default = Check { kind: CheckKind::Tcp, interval: two, timeout: two, fall: 3, rise: 2 };
-    assert_eq!(check(""), Some(default));
-    assert_eq!(check("interval = \"1s\""), Some(Check { interval: second, timeout: second, ..default }));
-    assert_eq!(check("timeout = \"1s\""), Some(Check { timeout: second, ..default }));
-    assert_eq!(check("type = \"tcp\"\nfall = 255\nrise = 1"), Some(Check { fall: 255, rise: 1, ..default }));
+    let default = || Check {
+        kind: CheckKind::Tcp,
+        interval: two,
+        timeout: two,
+        fall: 3,
+        rise: 2,
+        observe: Observe::Off,
+    };
+    assert_eq!(check(""), default());
+    assert_eq!(check("interval = \"1s\""), Check { interval: second, timeout: second, ..default() });
+    assert_eq!(check("timeout = \"1s\""), Check { timeout: second, ..default() });
+    assert_eq!(check("type = \"tcp\"\nfall = 255\nrise = 1"), Check { fall: 255, rise: 1, ..default() });
+}
+
+/// The good file with another check.
+fn with_check(settings: &str) -> Config {
+    config(&GOOD.replace("interval = \"2s\"\nfall = 3\nrise = 2", settings))
+}
+
+#[test]
+fn a_check_over_https_trusts_whom_it_is_told_to() {
+    let https = |settings: &str| {
+        let mut config = with_check(&format!("type = \"https\"\n{settings}"));
+        match config.backends.remove(0).check.map(|check| check.kind) {
+            Some(CheckKind::Https(https)) => https,
+            other => panic!("{other:?}"),
+        }
+    };
+    let default = Https { path: "/readyz".into(), status: 200, trust: Trust::System, server_name: None };
+    assert_eq!(https(""), default);
+    assert_eq!(https("verify = true").trust, Trust::System);
+    assert_eq!(https("verify = false").trust, Trust::Anybody);
+    let ca = "/etc/kubernetes/pki/ca.crt";
+    assert_eq!(https(&format!("ca_file = \"{ca}\"")).trust, Trust::CaFile(ca.into()));
+    let asked =
+        https("path = \"/livez?exclude=etcd\"\nstatus = 204\nserver_name = \"kubernetes.default.svc\"");
+    assert_eq!((asked.path.as_str(), asked.status), ("/livez?exclude=etcd", 204));
+    assert_eq!(asked.server_name.as_deref(), Some("kubernetes.default.svc"));
+    assert_eq!(https("server_name = \"10.4.0.10\"").server_name.as_deref(), Some("10.4.0.10"));
+}
+
+#[test]
+fn failed_connects_are_observed_when_asked_for() {
+    let observe = |settings: &str| with_check(settings).backends.remove(0).check.expect("a check").observe;
+    assert_eq!(observe("observe = \"off\""), Observe::Off);
+    assert_eq!(observe("observe = \"connect\""), Observe::Connect { error_limit: 10 });
+    assert_eq!(observe("observe = \"connect\"\nerror_limit = 3"), Observe::Connect { error_limit: 3 });
+}
+
+#[test]
+fn a_frontend_says_who_may_connect() {
+    let limits = r#"backend = "k8s-api-server"
+allow = ["10.4.0.0/20", "198.18.0.7"]
+source_rate = "600/m""#;
+    let frontend = config(&GOOD.replace("backend = \"k8s-api-server\"", limits)).frontends.remove(0);
+    let allowed: Vec<String> = frontend.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["10.4.0.0/20", "198.18.0.7/32"]);
+    let rate = frontend.source_rate.expect("a rate");
+    assert_eq!((rate.count(), rate.period()), (600, Duration::from_secs(60)));
+}
+
+#[test]
+fn a_frontend_takes_the_limit_of_the_file() {
+    let limit = |top: &str, own: &str| {
+        let text = GOOD
+            .replace("mode = \"auto\"", top)
+            .replace("backend = \"k8s-api-server\"", &format!("backend = \"k8s-api-server\"\n{own}"));
+        config(&text).frontends[0].max_connections
+    };
+    assert_eq!(limit("", ""), None);
+    assert_eq!(limit("max_connections = 4096", ""), Some(4096));
+    assert_eq!(limit("max_connections = 4096", "max_connections = 5000"), Some(5000));
+}
+
+#[test]
+fn what_happens_at_the_end_of_agents_and_servers_can_be_chosen() {
+    let config = config(
+        &GOOD
+            .replace(
+                "mode = \"auto\"",
+                "on_stop = \"keep\"\nhost_clients = false\ncgroup = \"/sys/fs/cgroup/a\"",
+            )
+            .replace("[backend.timeouts]", "on_marked_down = \"keep\"\npanic = true\n[backend.timeouts]")
+            .replace("weight = 1", "backup = true\nslow_start = \"30s\""),
+    );
+    assert_eq!((config.on_stop, config.host_clients), (OnStop::Keep, false));
+    assert_eq!(config.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup/a")));
+    let backend = &config.backends[0];
+    assert_eq!((backend.on_marked_down, backend.panic), (OnMarkedDown::Keep, true));
+    let server = &backend.servers[0];
+    assert_eq!((server.backup, server.slow_start), (true, Some(Duration::from_secs(30))));
 }
 
 #[test]
@@ -92,30 +183,25 @@ fn the_log_and_the_statistics_page_are_kept() {
 
 #[test]
 fn a_good_file_has_no_warnings() {
-    let text = GOOD.replace("weight = 1", "weight = 1\nbackup = false");
+    let text =
+        GOOD.replace("weight = 1", "backup = true").replace("mode = \"auto\"", "max_connections = 4096");
     assert_eq!(load(&text).warnings.to_string(), "");
 }
 
 #[test]
 fn what_is_not_meant_or_not_implemented_is_warned_of() {
-    let text = GOOD
-        .replace("mode = \"auto\"", "max_connections = 4096")
-        .replace("weight = 1", "weight = 0\nbackup = true")
-        .replace(
-            "[[backend.server]]\nname = \"fenn\"",
-            "[[backend]]\nname = \"idle\"\n[[backend.server]]\nname = \"fenn\"",
-        )
-        .replace("backend = \"k8s-api-server\"", "backend = \"k8s-api-server\"\nmax_connections = 10");
+    let text = GOOD.replace("weight = 1", "weight = 0").replace("rise = 2", "error_limit = 5").replace(
+        "[[backend.server]]\nname = \"fenn\"",
+        "[[backend]]\nname = \"idle\"\n[[backend.server]]\nname = \"fenn\"",
+    );
     let text = format!("{text}\n[stats]\nbind = \"[::]:8404\"\n\n[[log.target]]\naddress = \"/dev/log\"\n");
     assert_eq!(
         load(&text).warnings.to_string(),
         "\
-xlb.toml:2: max_connections = 4096: accepted, but this version does not limit connections yet; keep it for a later one
-xlb.toml:9: frontend.k8s-api-server.max_connections = 10: accepted, but this version does not limit connections yet; keep it for a later one
-xlb.toml:11: backend.k8s-api-server: all its servers have weight 0, so none gets a connection; give one a weight of 1 or more
-xlb.toml:27: backend.k8s-api-server.server.bettley.backup = true: accepted, but this version does not hold servers back yet: the server gets connections like the others; set weight = 0 to keep it out
-xlb.toml:29: backend.idle: no frontend uses it; name it as a frontend's backend, or remove it
-xlb.toml:35: stats: accepted, but this version does not serve a statistics page yet; use `xlb stats`
-xlb.toml:38: log: accepted, but this version does not write to syslog yet; see the agent's own log"
+xlb.toml:10: backend.k8s-api-server: all its servers have weight 0, so none gets a connection; give one a weight of 1 or more
+xlb.toml:20: backend.k8s-api-server.check.error_limit = 5: has no effect while nothing is observed; set observe = \"connect\"
+xlb.toml:27: backend.idle: no frontend uses it; name it as a frontend's backend, or remove it
+xlb.toml:33: stats: accepted, but this version does not serve a statistics page yet; use `xlb stats`
+xlb.toml:36: log: accepted, but this version does not write to syslog yet; see the agent's own log"
     );
 }

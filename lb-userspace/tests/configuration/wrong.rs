@@ -36,6 +36,20 @@ fn each_is_told_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_list_has_its_limit() {
+    let allow = |count: u32| {
+        let prefixes: Vec<String> = (0..count).map(|n| format!("\"10.0.{}.{}\"", n / 256, n % 256)).collect();
+        GOOD.replace(BIND, &format!("{BIND}\nallow = [{}]", prefixes.join(",")))
+    };
+    assert!(Loaded::parse("xlb.toml", &allow(256)).is_ok());
+    let problems = Loaded::parse("xlb.toml", &allow(257)).expect_err("one too many").to_string();
+    assert!(
+        problems.ends_with("…: expected a list of 1 to 256 values; these are 257: remove some"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn all_problems_are_found_at_once_and_in_order() {
     let text = GOOD.replace(WEIGHT, "weight = 300").replace(MODE, "mod = 3").replace(BIND, "bind = 6443");
     let problems = Loaded::parse("xlb.toml", &text).expect_err("three problems");
@@ -91,7 +105,7 @@ xlb.toml:1: interfaces = "eth0": unknown key; did you mean "interface"?"#,
     Wrong {
         replace: "fall = 3",
         with: r#"on_failure = "reset""#,
-        message: r#"xlb.toml:19: backend.k8s-api-server.check.on_failure = "reset": unknown key; known here are type, interval, timeout, fall, rise"#,
+        message: r#"xlb.toml:19: backend.k8s-api-server.check.on_failure = "reset": unknown key; known here are type, interval, timeout, fall, rise, path, status, ca_file, verify, server_name, observe, error_limit"#,
     },
     Wrong {
         replace: BIND,
@@ -165,9 +179,165 @@ xlb.toml:2: stats.password: unknown key; known here are bind, uri, refresh, real
     },
     Wrong {
         replace: r#"interval = "2s""#,
-        with: r#"type = "https"
+        with: r#"type = "http"
 interval = "2s""#,
-        message: r#"xlb.toml:18: backend.k8s-api-server.check.type = "https": comes with a later version of xlb; until then use "tcp""#,
+        message: r#"xlb.toml:18: backend.k8s-api-server.check.type = "http": not a word that is known here; did you mean "https"?"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"on_stop = "stay""#,
+        message: r#"xlb.toml:2: on_stop = "stay": not a word that is known here; use "remove" or "keep""#,
+    },
+    Wrong {
+        replace: "[backend.timeouts]",
+        with: r#"on_marked_down = "shutdown-sessions"
+[backend.timeouts]"#,
+        message: r#"xlb.toml:13: backend.k8s-api-server.on_marked_down = "shutdown-sessions": not a word that is known here; use "reset" or "keep""#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"observe = "layer4""#,
+        message: r#"xlb.toml:19: backend.k8s-api-server.check.observe = "layer4": not a word that is known here; use "off" or "connect""#,
+    },
+    Wrong {
+        replace: "[backend.timeouts]",
+        with: r#"panic = "yes"
+[backend.timeouts]"#,
+        message: r#"xlb.toml:13: backend.k8s-api-server.panic = "yes": expected true or false; write one of the two, without quotes"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: "host_clients = 1",
+        message: "xlb.toml:2: host_clients = 1: expected true or false; write one of the two, without quotes",
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"cgroup = "system.slice""#,
+        message: r#"xlb.toml:2: cgroup = "system.slice": expected an absolute path; begin it with "/""#,
+    },
+    // Checks over HTTPS.
+    Wrong {
+        replace: "fall = 3",
+        with: r#"type = "tcp"
+path = "/readyz"
+status = 200
+ca_file = "/etc/ca.pem"
+verify = true
+server_name = "k8s""#,
+        message: r#"xlb.toml:20: backend.k8s-api-server.check.path = "/readyz": means nothing in a check of type "tcp"; set type = "https", or remove the line
+xlb.toml:21: backend.k8s-api-server.check.status = 200: means nothing in a check of type "tcp"; set type = "https", or remove the line
+xlb.toml:22: backend.k8s-api-server.check.ca_file = "/etc/ca.pem": means nothing in a check of type "tcp"; set type = "https", or remove the line
+xlb.toml:23: backend.k8s-api-server.check.verify = true: means nothing in a check of type "tcp"; set type = "https", or remove the line
+xlb.toml:24: backend.k8s-api-server.check.server_name = "k8s": means nothing in a check of type "tcp"; set type = "https", or remove the line"#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"path = "/readyz""#,
+        message: r#"xlb.toml:19: backend.k8s-api-server.check.path = "/readyz": means nothing in a check of type "tcp"; set type = "https", or remove the line"#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"type = "https"
+ca_file = "/etc/ca.pem"
+verify = false"#,
+        message: r#"xlb.toml:20: backend.k8s-api-server.check.ca_file = "/etc/ca.pem": not used, because verify = false in line 21 trusts anybody; remove one of the two lines"#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"type = "https"
+ca_file = "ca.pem""#,
+        message: r#"xlb.toml:20: backend.k8s-api-server.check.ca_file = "ca.pem": expected an absolute path; begin it with "/""#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"type = "https"
+path = "readyz""#,
+        message: r#"xlb.toml:20: backend.k8s-api-server.check.path = "readyz": expected a path such as "/readyz"; begin it with "/""#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"type = "https"
+path = "/ready z""#,
+        message: r##"xlb.toml:20: backend.k8s-api-server.check.path = "/ready z": has a character that no request can carry; write spaces, "#" and others as % and two digits"##,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"type = "https"
+status = 99"#,
+        message: "xlb.toml:20: backend.k8s-api-server.check.status = 99: expected a whole number from 100 to 599; use a larger number",
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"type = "https"
+status = 600"#,
+        message: "xlb.toml:20: backend.k8s-api-server.check.status = 600: expected a whole number from 100 to 599; use a smaller number",
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"type = "https"
+server_name = "k8s.example.org:6443""#,
+        message: r#"xlb.toml:20: backend.k8s-api-server.check.server_name = "k8s.example.org:6443": expected a host's name or IPv4 address such as "k8s.example.org"; write it as the certificate has it, without port"#,
+    },
+    Wrong {
+        replace: "fall = 3",
+        with: r#"observe = "connect"
+error_limit = 0"#,
+        message: "xlb.toml:20: backend.k8s-api-server.check.error_limit = 0: expected a whole number from 1 to 1000000; use a larger number",
+    },
+    // Who may connect.
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10:6443"
+allow = "10.4.0.0/20""#,
+        message: r#"xlb.toml:8: frontend.k8s-api-server.allow = "10.4.0.0/20": expected a list of 1 to 256 values; write ["10.4.0.0/20"], with commas between several"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10:6443"
+allow = []"#,
+        message: "xlb.toml:8: frontend.k8s-api-server.allow = []: expected a list of 1 to 256 values; name one, or remove the line",
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10:6443"
+allow = [
+    "10.4.0.0/20",
+    "10.4.0.11/20",
+    "10.4.0.0/33",
+    "10.4.0.0/",
+    "fenn",
+    "fd00::/8",
+    10,
+]"#,
+        message: r#"xlb.toml:10: frontend.k8s-api-server.allow[1] = "10.4.0.11/20": has bits beyond its first 20; write "10.4.0.0/20" for the network, or "10.4.0.11" for this one address
+xlb.toml:11: frontend.k8s-api-server.allow[2] = "10.4.0.0/33": expected an IPv4 prefix such as "10.4.0.0/20"; write a number of bits from 0 to 32 after the "/"
+xlb.toml:12: frontend.k8s-api-server.allow[3] = "10.4.0.0/": expected an IPv4 prefix such as "10.4.0.0/20"; write a number of bits from 0 to 32 after the "/"
+xlb.toml:13: frontend.k8s-api-server.allow[4] = "fenn": expected an IPv4 prefix such as "10.4.0.0/20"; write four numbers from 0 to 255, "/" and the number of bits
+xlb.toml:14: frontend.k8s-api-server.allow[5] = "fd00::/8": IPv6 is not supported yet; use an IPv4 prefix
+xlb.toml:15: frontend.k8s-api-server.allow[6] = 10: expected an IPv4 prefix such as "10.4.0.0/20"; write it in double quotes"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10:6443"
+source_rate = 100"#,
+        message: r#"xlb.toml:8: frontend.k8s-api-server.source_rate = 100: expected a rate such as "100/s" or "600/m"; write it in double quotes"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10:6443"
+source_rate = "100""#,
+        message: r#"xlb.toml:8: frontend.k8s-api-server.source_rate = "100": expected a rate such as "100/s" or "600/m"; write a number, "/", and s for a second or m for a minute"#,
+    },
+    Wrong {
+        replace: BIND,
+        with: r#"bind = "10.4.0.10:6443"
+source_rate = "0/s""#,
+        message: r#"xlb.toml:8: frontend.k8s-api-server.source_rate = "0/s": expected a rate such as "100/s" or "600/m"; use a whole number from 1 to 1000000"#,
+    },
+    Wrong {
+        replace: WEIGHT,
+        with: "slow_start = 30",
+        message: r#"xlb.toml:25: backend.k8s-api-server.server.bettley.slow_start = 30: expected a duration from 1ms to 1year such as "10s"; write a number and its unit in double quotes"#,
     },
     Wrong {
         replace: "[backend.timeouts]",

@@ -17,7 +17,7 @@ pub(super) fn toml(outline: &Outline) -> String {
     );
     comment(root, "interface", &head);
     number(root, "max_connections", outline.max_connections.as_ref());
-    comment(root, "max_connections", "# Over all frontends.\n");
+    comment(root, "max_connections", "# The limit of a frontend that has none of its own.\n");
     root["frontend"] = tables(&outline.frontends, frontend);
     root["backend"] = tables(&outline.backends, backend);
     if let Some(page) = &outline.stats {
@@ -42,6 +42,7 @@ fn backend(backend: &Backend) -> Table {
     let mut table = headed("# The servers that share a frontend's connections.", Table::new());
     text(&mut table, "name", &backend.name);
     text(&mut table, "balance", "roundrobin");
+    optional(&mut table, "on_marked_down", backend.on_marked_down.as_ref());
     if backend.timeouts.connect.is_some() || backend.timeouts.idle.is_some() {
         let head = "# How long to wait for a server to accept, and how long both sides may be silent.";
         table["timeouts"] = Item::Table(headed(head, timeouts(&backend.timeouts)));
@@ -63,11 +64,24 @@ fn timeouts(timeouts: &Timeouts) -> Table {
 
 fn check(check: &Check) -> Table {
     let mut table = Table::new();
-    text(&mut table, "type", "tcp");
+    text(&mut table, "type", if check.https.is_some() { "https" } else { "tcp" });
     text(&mut table, "interval", &check.interval);
     optional(&mut table, "timeout", check.timeout.as_ref());
     number(&mut table, "fall", Some(&check.fall));
     number(&mut table, "rise", Some(&check.rise));
+    if let Some(https) = &check.https {
+        text(&mut table, "path", &https.path);
+        number(&mut table, "status", Some(&https.status));
+        optional(&mut table, "ca_file", https.ca_file.as_ref());
+        optional(&mut table, "server_name", https.server_name.as_ref());
+        if !https.verify {
+            table["verify"] = value(false);
+        }
+    }
+    if let Some(observe) = &check.observe {
+        text(&mut table, "observe", "connect");
+        number(&mut table, "error_limit", observe.error_limit.as_ref());
+    }
     table
 }
 
@@ -78,6 +92,7 @@ fn server(server: &Server) -> Table {
     let disabled = server.options.disabled.then(|| "0".to_owned());
     number(&mut table, "weight", disabled.or_else(|| server.options.weight.clone()).as_ref());
     flag(&mut table, "backup", server.options.backup);
+    optional(&mut table, "slow_start", server.options.slowstart.as_ref().map(|time| &time.text));
     table
 }
 

@@ -6,6 +6,7 @@
 
 mod backend;
 mod emit;
+mod httpchk;
 mod log;
 mod note;
 mod outline;

@@ -31,6 +31,7 @@ pub(super) struct Backend {
     pub name: String,
     pub timeouts: Timeouts,
     pub check: Option<Check>,
+    pub on_marked_down: Option<String>,
     pub servers: Vec<Server>,
 }
 
@@ -46,6 +47,23 @@ pub(super) struct Check {
     pub timeout: Option<String>,
     pub fall: String,
     pub rise: String,
+    /// None for a check over TCP.
+    pub https: Option<Https>,
+    pub observe: Option<Observe>,
+}
+
+#[derive(Debug)]
+pub(super) struct Https {
+    pub path: String,
+    pub status: String,
+    pub verify: bool,
+    pub ca_file: Option<String>,
+    pub server_name: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Observe {
+    pub error_limit: Option<String>,
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Frontends, backends and `listen` sections, with what they inherit from `defaults`.
 
+use super::httpchk::HttpCheck;
 use super::log::{self, Target};
 use super::note::Note;
 use super::section::{Kind, Section, Setting};
@@ -31,6 +32,7 @@ pub(super) struct Proxy {
     /// Replaces the timeouts of both sides.
     pub tunnel: Option<Said<Time>>,
     pub tcplog: Option<usize>,
+    pub httpchk: HttpCheck,
     pub page: Option<Page>,
     pub targets: Vec<Target>,
     pub servers: Vec<Server>,
@@ -63,6 +65,7 @@ impl Proxy {
             server: None,
             tunnel: None,
             tcplog: None,
+            httpchk: HttpCheck::default(),
             page: None,
             targets: Vec::new(),
             servers: Vec::new(),
@@ -146,8 +149,10 @@ impl Proxy {
                 self.page.get_or_insert_default().apply(setting, &mut self.notes);
             }
             ["log", ..] => self.targets.extend(log::target(setting, &mut self.notes)),
-            // xlb's own check does just that.
-            ["option", "tcp-check"] => {}
+            // Of two kinds of checks the later one holds; xlb's own check over TCP does just that.
+            ["option", "tcp-check"] => self.httpchk.line = None,
+            ["option", "httpchk", ..] => self.httpchk.turn_on(setting),
+            ["http-check", ..] => self.httpchk.apply(setting, &mut self.notes),
             _ => self.notes.push(setting.note(uncarried::reason(&setting.words))),
         }
     }
@@ -208,9 +213,9 @@ fn side(setting: &Setting) -> Side {
         ("bind" | "default_backend" | "maxconn", _) | ("timeout", "client") | ("option", "tcplog") => {
             Side::Clients
         }
-        ("server" | "default-server" | "balance" | "tcp-check", _)
+        ("server" | "default-server" | "balance" | "tcp-check" | "http-check", _)
         | ("timeout", "connect" | "server" | "check" | "queue" | "tunnel")
-        | ("option", "tcp-check") => Side::Servers,
+        | ("option", "tcp-check" | "httpchk" | "redispatch" | "allbackups") => Side::Servers,
         _ => Side::Both,
     }
 }

@@ -3,21 +3,38 @@
 use super::note::Note;
 use super::section::Setting;
 use super::time::{Time, noted};
-use crate::config::pending;
 
 /// What a server's line says beside its name and address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
     /// Whether it is checked.
-    pub check: bool,
-    pub inter: Option<Time>,
-    pub fall: Option<String>,
-    pub rise: Option<String>,
+    pub is_checked: bool,
+    pub check: Check,
+    pub on_marked_down: Option<String>,
+    pub slowstart: Option<Time>,
     pub weight: Option<String>,
     pub backup: bool,
     pub disabled: bool,
     /// The option that makes `HAProxy` send other bytes than the client's.
     pub alters_bytes: Option<String>,
+}
+
+/// How a server is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Check {
+    pub inter: Option<Time>,
+    pub fall: Option<String>,
+    pub rise: Option<String>,
+    /// Whether it is over TLS.
+    pub ssl: bool,
+    pub verify: Option<String>,
+    pub ca_file: Option<String>,
+    /// The name that TLS asks for, or that the certificate must have.
+    pub name: Option<String>,
+    /// The layer at which failures of clients count.
+    pub observe: Option<String>,
+    pub error_limit: Option<String>,
+    pub on_error: Option<String>,
 }
 
 /// A `server` line.
@@ -41,15 +58,27 @@ impl Options {
         let mut unknown: Vec<&str> = Vec::new();
         while let Some(word) = words.next() {
             match word.as_str() {
-                "check" => self.check = true,
-                "no-check" => self.check = false,
+                "check" => self.is_checked = true,
+                "no-check" => self.is_checked = false,
                 "backup" => self.backup = true,
                 "no-backup" => self.backup = false,
                 "disabled" => self.disabled = true,
                 "enabled" => self.disabled = false,
-                "inter" => self.inter = words.next().and_then(|word| noted(word, "ms", setting, notes)),
-                "fall" => self.fall = words.next().cloned(),
-                "rise" => self.rise = words.next().cloned(),
+                "inter" => self.check.inter = words.next().and_then(|word| noted(word, "ms", setting, notes)),
+                "fall" => self.check.fall = words.next().cloned(),
+                "rise" => self.check.rise = words.next().cloned(),
+                "check-ssl" => self.check.ssl = true,
+                "no-check-ssl" => self.check.ssl = false,
+                "verify" => self.check.verify = words.next().cloned(),
+                "ca-file" => self.check.ca_file = words.next().cloned(),
+                "check-sni" | "verifyhost" => self.check.name = words.next().cloned(),
+                "observe" => self.check.observe = words.next().cloned(),
+                "error-limit" => self.check.error_limit = words.next().cloned(),
+                "on-error" => self.check.on_error = words.next().cloned(),
+                "on-marked-down" => self.on_marked_down = words.next().cloned(),
+                "slowstart" => {
+                    self.slowstart = words.next().and_then(|word| noted(word, "ms", setting, notes));
+                }
                 "weight" => self.weight = words.next().cloned(),
                 "ssl"
                 | "send-proxy"
@@ -85,10 +114,6 @@ impl Server {
                 ),
             ));
             return None;
-        }
-        if options.backup {
-            let text = format!("server {name}: backup is carried, but {}", pending::BACKUP);
-            notes.push(Note::at(setting.line, text));
         }
         if options.disabled {
             let text = format!("server {name}: disabled is carried as weight = 0");

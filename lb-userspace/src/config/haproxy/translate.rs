@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::backend::backend;
 use super::log::{self, Target};
 use super::note::Note;
-use super::outline::{Frontend, Outline, Stats};
+use super::outline::{Backend, Frontend, Outline, Stats};
 use super::proxy::{Proxy, Said};
 use super::section::{Kind, Section};
 use super::stats::Page;
@@ -21,7 +21,7 @@ const HAPROXY_STATS_URI: &str = "/haproxy?stats";
 /// What is gathered while the sections are gone through.
 #[derive(Default)]
 struct Translation {
-    max_connections: Option<String>,
+    max_connections: Option<Said<String>>,
     targets: Vec<Target>,
     defaults: Vec<Proxy>,
     proxies: Vec<Proxy>,
@@ -77,8 +77,8 @@ impl Translation {
         for setting in &section.settings {
             match setting.words[0].as_str() {
                 "maxconn" => {
-                    self.max_connections = setting.words.get(1).cloned();
-                    self.notes.push(setting.note(&format!("carried, but {}", pending::MAX_CONNECTIONS)));
+                    let value = setting.words.get(1).cloned();
+                    self.max_connections = value.map(|value| Said { line: setting.line, value });
                 }
                 "log" => self.targets.extend(log::target(setting, &mut self.notes)),
                 _ => self.notes.push(setting.note(uncarried::reason(&setting.words))),
@@ -97,7 +97,7 @@ impl Translation {
         let clients: Vec<&Proxy> = carried.iter().copied().filter(|proxy| proxy.has_clients()).collect();
         let frontends: Vec<Frontend> = clients.iter().flat_map(|proxy| self.frontends(proxy)).collect();
         let servers = carried.iter().filter(|proxy| proxy.has_servers());
-        let backends =
+        let backends: Vec<Backend> =
             servers.map(|proxy| backend(proxy, &users(proxy, &clients), &mut self.notes)).collect();
         for proxy in carried {
             if proxy.page.is_some() {
@@ -108,10 +108,11 @@ impl Translation {
         }
         self.log(&clients);
         self.firewall(&frontends);
+        self.resets(&backends);
         Outline {
             source: source.to_owned(),
             interface: self.interface(&frontends, interface_of),
-            max_connections: self.max_connections.take(),
+            max_connections: self.max_connections(&frontends),
             frontends,
             backends,
             stats,
@@ -145,10 +146,6 @@ impl Translation {
 
     /// A frontend for each address of a proxy.
     fn frontends(&mut self, proxy: &Proxy) -> Vec<Frontend> {
-        if let Some(maxconn) = &proxy.maxconn {
-            let text = format!("maxconn {}: carried, but {}", maxconn.value, pending::MAX_CONNECTIONS);
-            self.notes.push(Note::at(maxconn.line, text));
-        }
         if proxy.binds.is_empty() {
             self.notes.push(proxy.note("not carried: it has no address that xlb can use"));
         }
@@ -204,12 +201,38 @@ impl Translation {
         })
     }
 
+    /// `maxconn` of all of `HAProxy`, which is also that of a frontend that names none.
+    fn max_connections(&mut self, frontends: &[Frontend]) -> Option<String> {
+        let maxconn = self.max_connections.take()?;
+        if frontends.len() > 1 {
+            let text = format!(
+                "maxconn {}: carried as the limit of each frontend that names none; xlb has no limit over all",
+                maxconn.value
+            );
+            self.notes.push(Note::at(maxconn.line, text));
+        }
+        Some(maxconn.value)
+    }
+
+    /// What `HAProxy` does only when it is told to.
+    fn resets(&mut self, backends: &[Backend]) {
+        let differs = |backend: &&Backend| backend.check.is_some() && backend.on_marked_down.is_none();
+        let names: Vec<&str> = backends.iter().filter(differs).map(|backend| backend.name.as_str()).collect();
+        if !names.is_empty() {
+            self.notes.push(Note::general(format!(
+                "when a server of {} goes DOWN, xlb resets its connections, so that clients connect again at once; \
+                 HAProxy leaves them as they are, and so does on_marked_down = \"keep\"",
+                names.join(", ")
+            )));
+        }
+    }
+
     fn firewall(&mut self, frontends: &[Frontend]) {
         let binds: Vec<&str> = frontends.iter().map(|frontend| frontend.bind.as_str()).collect();
         if !binds.is_empty() {
             self.notes.push(Note::general(format!(
                 "xlb takes packets for {} before this host's firewall sees them: INPUT rules (nftables, iptables, \
-                 ufw) no longer apply to them; until xlb has its own `allow` list, filter on the router or the servers",
+                 ufw) no longer apply to them; `allow` in [[frontend]] says which addresses may connect",
                 binds.join(", ")
             )));
         }

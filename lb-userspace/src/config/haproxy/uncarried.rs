@@ -10,14 +10,19 @@ pub(super) fn reason(words: &[String]) -> &'static str {
         "daemon" | "pidfile" | "master-worker" | "nbproc" | "nbthread" | "cpu-map" | "cpu-policy" => {
             "not carried: the kernel does the work of HAProxy's processes, and the agent is one service"
         }
-        "stats" => {
-            "not carried: this version has no control socket; `xlb stats` and `xlb connections` need none"
-        }
+        "stats" => "not carried: xlb's control socket is /run/xlb/xlb.sock, or what --socket says",
         "option" if second.ends_with("-check") || second.ends_with("chk") => {
             "carried as a TCP check, which opens a connection and closes it"
         }
+        "option" if second == "redispatch" => {
+            "not needed: xlb always moves a connection attempt that fails to another server"
+        }
+        "option" if second == "allbackups" => {
+            "not carried: xlb uses the first backup server only, until that fails"
+        }
+        "retries" => "not needed: clients retry, and xlb moves what fails to another server",
         "errorfile" | "errorloc" | "compression" | "cookie" | "capture" | "redirect" | "http-request"
-        | "http-response" | "http-check" => HTTP,
+        | "http-response" => HTTP,
         "option" if second.starts_with("http") || second == "forwardfor" => HTTP,
         "timeout" if second.starts_with("http") => HTTP,
         "acl" | "use_backend" | "use-server" | "tcp-request" | "tcp-response" => {
