@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::dataplane::attach::{self, Mode};
 use crate::dataplane::maps::Maps;
-use crate::dataplane::object::{self, PROGRAM, XLB};
+use crate::dataplane::object::{self, PROGRAM};
 use crate::dataplane::pins::Pins;
 use crate::dataplane::status::StatusBoard;
 use crate::dataplane::{table, ticker};
@@ -39,7 +39,7 @@ struct Agent<'c> {
 }
 
 /// Runs until it is told to stop, and leaves nothing behind.
-pub async fn run(config: &Config, interface: &Interface, pins: &Pins) -> Result<()> {
+pub async fn run(config: &Config, interface: &Interface, pins: &Pins, object: &[u8]) -> Result<()> {
     // From here on a signal waits for its turn.
     let mut signals = Signals::new()?;
     let (next_hop_sender, mut next_hops) = mpsc::channel(QUEUE);
@@ -52,7 +52,7 @@ pub async fn run(config: &Config, interface: &Interface, pins: &Pins) -> Result<
             return Err(error.into());
         }
     };
-    let outcome = match Agent::start(config, interface, pins, &mut next_hops).await {
+    let outcome = match Agent::start(config, interface, pins, object, &mut next_hops).await {
         Ok(mut agent) => {
             agent.serve(&mut signals, &mut next_hops).await;
             Ok(())
@@ -80,10 +80,11 @@ impl<'c> Agent<'c> {
         config: &'c Config,
         interface: &Interface,
         pins: &Pins,
+        object: &[u8],
         next_hops: &mut mpsc::Receiver<NextHop>,
     ) -> Result<Self> {
         let wanted = plan::wanted(config, interface);
-        let mut ebpf = object::load(XLB, wanted.sizes)?;
+        let mut ebpf = object::load(object, wanted.sizes)?;
         let board = pins.pin_maps(&ebpf)?;
         for name in [PROGRAM, ticker::PROGRAM] {
             object::load_program(&mut ebpf, name)?;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use xlb::cli::Cli;
+use xlb::dataplane::object;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    Cli::parse().run(object::XLB)
 }

@@ -43,12 +43,12 @@ enum Command {
 }
 
 impl Cli {
-    /// Carries out the command; errors go to stderr.
+    /// Carries out the command, with this eBPF object as the data plane's; errors go to stderr.
     #[must_use]
-    pub fn run(&self) -> ExitCode {
+    pub fn run(&self, object: &'static [u8]) -> ExitCode {
         let pins = Pins::new(&self.pins);
         let outcome = match &self.command {
-            Command::Run(args) => run::run(args, &pins),
+            Command::Run(args) => run::run(args, &pins, object),
             Command::Check(args) => check::run(args),
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),

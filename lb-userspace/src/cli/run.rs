@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 /// Checks everything before it changes anything, and runs the agent.
-pub fn run(args: &Args, pins: &Pins) -> Result<()> {
+pub fn run(args: &Args, pins: &Pins, object: &[u8]) -> Result<()> {
     log_to_stderr();
     let loaded = Loaded::load(&args.config)?;
     for warning in &loaded.warnings {
@@ -30,7 +30,7 @@ pub fn run(args: &Args, pins: &Pins) -> Result<()> {
         let interface = preflight::check(&loaded.config.interface, pins).await?;
         let facts = HostFacts::read(&interface.name).map_err(preflight::Error::Facts)?;
         loaded.check_host(&facts)?;
-        agent::run(&loaded.config, &interface, pins).await
+        agent::run(&loaded.config, &interface, pins, object).await
     })
 }
 
