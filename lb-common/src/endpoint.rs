@@ -1,7 +1,11 @@
 //! From a server's address and port to its number: the first step of a server's packet.
 //!
-//! A small open-addressed table. The agent inserts; the program probes a fixed
+//! A small open-addressed table. The agent inserts and removes; the program probes a fixed
 //! number of places. It is read on every packet of a server, so it costs no hash-map call.
+//!
+//! Each place is one word and changes by one store, so the agent changes a table that packets are
+//! looked up in. A removed endpoint leaves a mark: behind it there may be others that found its
+//! place taken, and a search must not end there.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -35,6 +39,9 @@ fn place(addr: Addr, port: Port) -> usize {
     (word.wrapping_mul(0x9e37_79b9) >> (u32::BITS - PLACES.ilog2())) as usize
 }
 
+/// What a removed endpoint leaves: neither empty nor anybody's, as the number below is missing.
+const REMOVED: u64 = 0xffff_ffff_ffff_0000;
+
 /// Address and port above, room for the number plus one below: so an empty place is zero.
 #[inline(always)]
 fn pack(addr: Addr, port: Port) -> u64 {
@@ -60,20 +67,52 @@ impl Endpoints {
         None
     }
 
+    /// The word that enters a server, and its place; none when all its places are taken by others.
+    #[must_use]
+    pub fn insertion(&self, addr: Addr, port: Port, number: u16) -> Option<(usize, u64)> {
+        let entry = pack(addr, port) | (u64::from(number) + 1);
+        let is_free = |place: &usize| self.places[*place] == 0 || self.places[*place] == REMOVED;
+        let place = self.place_of(addr, port).or_else(|| places(addr, port).find(is_free));
+        place.map(|place| (place, entry))
+    }
+
+    /// The word that removes a server, and its place; none when it is not in the table.
+    #[must_use]
+    pub fn removal(&self, addr: Addr, port: Port) -> Option<(usize, u64)> {
+        self.place_of(addr, port).map(|place| (place, REMOVED))
+    }
+
+    /// Changes one place, as [`Self::insertion`] or [`Self::removal`] says.
+    pub const fn set(&mut self, (place, word): (usize, u64)) {
+        self.places[place] = word;
+    }
+
     /// Enters a server; `false` when all its places are taken by others.
     #[must_use]
     pub fn insert(&mut self, addr: Addr, port: Port, number: u16) -> bool {
-        let entry = pack(addr, port) | (u64::from(number) + 1);
-        let first = place(addr, port);
-        for probe in 0..PROBES {
-            let found = &mut self.places[(first + probe) % PLACES];
-            if *found == 0 || *found & !0xffff == pack(addr, port) {
-                *found = entry;
-                return true;
-            }
-        }
-        false
+        let change = self.insertion(addr, port, number);
+        change.inspect(|change| self.set(*change)).is_some()
     }
+
+    /// The places, to change one by a store of its own.
+    #[must_use]
+    pub const fn places_mut(&mut self) -> &mut [u64; PLACES] {
+        &mut self.places
+    }
+
+    /// Where an endpoint stands.
+    fn place_of(&self, addr: Addr, port: Port) -> Option<usize> {
+        let wanted = pack(addr, port);
+        // Neither an empty place nor a mark has a number.
+        let is_it = |word: u64| word & !0xffff == wanted && word as u16 != 0;
+        places(addr, port).find(|place| is_it(self.places[*place]))
+    }
+}
+
+/// The places where an endpoint may stand, in the order of the search.
+fn places(addr: Addr, port: Port) -> impl Iterator<Item = usize> {
+    let first = place(addr, port);
+    (0..PROBES).map(move |probe| (first + probe) % PLACES)
 }
 
 #[cfg(test)]
@@ -104,6 +143,63 @@ mod tests {
                 prop_assert_eq!(table.find(Addr::from_wire(other.0), Port::from_wire(other.1)), None);
             }
         }
+    }
+
+    /// Endpoints that share few places, so that many stand where others were.
+    fn crowded() -> impl Strategy<Value = (u32, u16)> {
+        (0u32..4, 0u16..4)
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_map(changes in proptest::collection::vec((crowded(), any::<Option<u8>>()), 0..200)) {
+            let mut table = Endpoints::default();
+            let mut model = HashMap::new();
+            for ((addr, port), number) in changes {
+                let endpoint = (Addr::from_wire(addr), Port::from_wire(port));
+                match number {
+                    Some(number) => {
+                        if table.insert(endpoint.0, endpoint.1, u16::from(number)) {
+                            model.insert((addr, port), u16::from(number));
+                        }
+                    }
+                    None => {
+                        let removal = table.removal(endpoint.0, endpoint.1);
+                        prop_assert_eq!(removal.is_some(), model.remove(&(addr, port)).is_some());
+                        removal.into_iter().for_each(|removal| table.set(removal));
+                    }
+                }
+                for addr in 0..4 {
+                    for port in 0..4 {
+                        let found = table.find(Addr::from_wire(addr), Port::from_wire(port));
+                        prop_assert_eq!(found, model.get(&(addr, port)).copied());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn removed_endpoints_make_room() {
+        let mut table = Endpoints::default();
+        for round in 0..10 * PLACES as u32 {
+            let (addr, port) = (Addr::from_wire(round), Port::new(6443));
+            assert!(table.insert(addr, port, 1), "{round}");
+            assert_eq!(table.find(addr, port), Some(1));
+            let removal = table.removal(addr, port).expect("it is there");
+            table.set(removal);
+            assert_eq!(table.find(addr, port), None);
+        }
+    }
+
+    #[test]
+    fn the_mark_of_a_removed_endpoint_is_no_endpoint() {
+        let mut table = Endpoints::default();
+        let (addr, port) = (Addr::from_wire(u32::MAX), Port::from_wire(u16::MAX));
+        assert!(table.insert(addr, port, 3));
+        let removal = table.removal(addr, port).expect("it is there");
+        table.set(removal);
+        assert_eq!((table.find(addr, port), table.removal(addr, port)), (None, None));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod control;
 pub mod dataplane;
 pub mod health;
 pub mod neighbours;
+pub mod numbering;
 pub mod observe;
 pub mod plan;
 pub mod preflight;
