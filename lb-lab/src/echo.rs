@@ -145,10 +145,11 @@ pub fn transfer(address: SocketAddr, length: usize, seed: u64) -> io::Result<()>
 
 /// A stream of bytes that differ from place to place, from a linear congruential generator.
 #[derive(Debug, Clone)]
-struct Pattern(u64);
+pub(crate) struct Pattern(pub(crate) u64);
 
 impl Pattern {
-    fn next(&mut self, length: usize) -> Vec<u8> {
+    /// The next `length` bytes.
+    pub(crate) fn next(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length + size_of::<u64>());
         while bytes.len() < length {
             // Knuth's multiplier and increment for MMIX.

@@ -7,26 +7,34 @@
 //! the network of the machine itself.
 
 mod error;
+mod lock;
+mod runtime;
 
 pub mod balancer;
 pub mod capture;
 pub mod config;
 pub mod curl;
 pub mod echo;
+pub mod haproxy;
 pub mod host;
 pub mod http;
+pub mod idle;
 pub mod lab;
+pub mod load;
 pub mod log;
 pub mod nginx;
 pub mod process;
 pub mod sandbox;
+pub mod size;
 pub mod stats;
 pub mod traffic;
+pub mod transfers;
 pub mod wait;
 mod xdp_pass;
 
 pub use balancer::{Balancer, Xlb};
 pub use error::{Error, Result};
+pub use haproxy::HaProxy;
 pub use host::Host;
 pub use lab::{Lab, Topology};
 pub use nginx::Nginx;

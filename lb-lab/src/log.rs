@@ -24,9 +24,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Page {
-    lines: Vec<String>,
+    lines: Vec<Line>,
     read: usize,
     ended: bool,
+}
+
+/// A line that a program has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What it says.
+    pub text: String,
+    /// When it was there to be read.
+    pub at: Instant,
 }
 
 impl Log {
@@ -36,7 +45,9 @@ impl Log {
         let writer = log.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(std::result::Result::ok) {
-                writer.shared.change(|page| page.lines.push(line));
+                writer.shared.change(|page| {
+                    page.lines.push(Line { text: line, at: Instant::now() });
+                });
             }
             writer.shared.change(|page| page.ended = true);
         });
@@ -45,16 +56,21 @@ impl Log {
 
     /// Waits for the next line that contains `text`, and returns it.
     pub fn wait_for(&self, text: &str) -> Result<String> {
+        self.wait_for_line(&[text]).map(|line| line.text)
+    }
+
+    /// Waits for the next line that contains all of these words, and tells when it was written too.
+    pub fn wait_for_line(&self, words: &[&str]) -> Result<Line> {
         let deadline = Instant::now() + PATIENCE;
         let mut page = self.shared.lock();
         loop {
-            if let Some(line) = page.advance(text) {
+            if let Some(line) = page.advance(words) {
                 return Ok(line);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if page.ended || left.is_zero() {
-                let what = format!("a line with \"{text}\"");
-                return Err(Error::Timeout { what, context: page.lines.join("\n") });
+                let what = format!("a line with {words:?}");
+                return Err(Error::Timeout { what, context: page.text() });
             }
             page = self.shared.news.wait_timeout(page, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -63,7 +79,7 @@ impl Log {
     /// Everything written so far.
     #[must_use]
     pub fn text(&self) -> String {
-        self.shared.lock().lines.join("\n")
+        self.shared.lock().text()
     }
 }
 
@@ -80,10 +96,15 @@ impl Shared {
 }
 
 impl Page {
-    /// Reads on until a line contains `text`.
-    fn advance(&mut self, text: &str) -> Option<String> {
+    fn text(&self) -> String {
+        self.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Reads on until a line contains all of the words.
+    fn advance(&mut self, words: &[&str]) -> Option<Line> {
         let unread = &self.lines[self.read..];
-        let Some(found) = unread.iter().position(|line| line.contains(text)) else {
+        let fits = |line: &Line| words.iter().all(|word| line.text.contains(word));
+        let Some(found) = unread.iter().position(fits) else {
             self.read = self.lines.len();
             return None;
         };

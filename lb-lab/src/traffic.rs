@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::Host;
 use crate::curl::Answers;
 use crate::http::{self, Session};
+use crate::lock::lock;
 
 /// How often a connection that is kept open makes a request.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -153,9 +154,4 @@ fn open(target: SocketAddr) -> io::Result<(Session, String)> {
     let mut session = Session::open(target)?;
     let server = session.ask()?;
     Ok((session, server))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Counts and flags are never half written: whoever panicked while holding one left it whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,10 +15,16 @@ use crate::{
     setup::{self, Need},
 };
 
+/// The environment variable that asks tests and benchmarks for their full size.
+pub const FULL_SIZE: &str = "XLB_FULL";
+
 #[derive(clap::Args)]
 pub struct Args {
     /// The layers to test; all of them when none is named
     layers: Vec<Layer>,
+    /// At full size, which takes many minutes; without it a test takes seconds
+    #[arg(long)]
+    full: bool,
 }
 
 /// Tests that need the same of a machine.
@@ -114,7 +120,11 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let mut failed = Vec::new();
     for &layer in layers {
         eprintln!("xtask: testing layer {layer:?}");
-        if !test(layer.cargo_test(workspace), &mut total)? {
+        let mut cargo = layer.cargo_test(workspace);
+        if args.full {
+            cargo.env(FULL_SIZE, "1");
+        }
+        if !test(cargo, &mut total)? {
             failed.push(layer);
         }
     }

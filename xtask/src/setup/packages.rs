@@ -5,6 +5,9 @@ use anyhow::{Result, ensure};
 use super::service;
 use crate::{privilege, process};
 
+/// Services that come with packages of which we want the program alone.
+const SERVICES: [&str; 2] = ["nginx", "haproxy"];
+
 /// A package to install.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Package {
@@ -39,7 +42,7 @@ pub fn install(packages: &[Package]) -> Result<()> {
     privilege::acquire("apt-get")?;
     add_architectures(packages)?;
     apt_get(&["update"])?;
-    service::without_starting("nginx", || {
+    service::without_starting(&SERVICES, || {
         // Rather fail than remove what the user has chosen to install.
         let mut args = vec!["install", "--yes", "--no-remove", "--no-install-recommends"];
         args.extend(packages.iter().map(|package| package.name));

@@ -6,19 +6,20 @@ use anyhow::Result;
 
 use crate::{privilege, process};
 
-/// Runs `install` so that `service`, if it comes with it, is neither started now nor at boot. One
-/// that was there before is left as it is.
-pub fn without_starting(service: &str, install: impl FnOnce() -> Result<()>) -> Result<()> {
-    if !Path::new("/run/systemd/system").exists() || is_known(service) {
+/// Runs `install` so that those of `services` that come with it are neither started now nor at boot.
+/// Those that were there before are left as they are.
+pub fn without_starting(services: &[&str], install: impl FnOnce() -> Result<()>) -> Result<()> {
+    if !Path::new("/run/systemd/system").exists() {
         return install();
     }
+    let new: Vec<_> = services.iter().copied().filter(|service| !is_known(service)).collect();
     // A mask of the running system only: should we be killed, the next boot forgets it.
-    systemctl(&["mask", "--runtime", service])?;
+    new.iter().try_for_each(|service| systemctl(&["mask", "--runtime", service]))?;
     let outcome = install();
-    systemctl(&["unmask", "--runtime", service])?;
-    if is_known(service) {
-        systemctl(&["disable", service])?;
-    }
+    new.iter().try_for_each(|service| systemctl(&["unmask", "--runtime", service]))?;
+    new.iter()
+        .filter(|service| is_known(service))
+        .try_for_each(|service| systemctl(&["disable", service]))?;
     outcome
 }
 
