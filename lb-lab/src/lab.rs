@@ -13,8 +13,7 @@ use std::sync::Arc;
 
 use crate::host::INTERFACE;
 use crate::sandbox::Sandbox;
-use crate::xdp_pass::XdpPass;
-use crate::{Error, Host, Result};
+use crate::{Error, Host, Result, xdp};
 
 /// The bridge of the switch, and the one of the router.
 const BRIDGE: &str = "lan";
@@ -61,7 +60,7 @@ pub struct Lab {
     /// The switch, with one port for each host of the LAN, named after it.
     pub switch: Host,
     /// Attached for as long as the lab is there.
-    balancer_port: Option<XdpPass>,
+    balancer_port: Option<xdp::Attached>,
 }
 
 impl Lab {
@@ -149,10 +148,9 @@ fn plug(host: &Host, hub: &Host) -> Result<()> {
 }
 
 /// Makes the switch's port towards the balancer carry the frames that native XDP transmits.
-fn prepare_port(switch: &Host, port: &str) -> Result<XdpPass> {
+fn prepare_port(switch: &Host, port: &str) -> Result<xdp::Attached> {
     offloads_off(switch, port)?;
-    let pass =
-        switch.inside(|| XdpPass::attach(port)).map_err(Error::io(format!("let frames pass at {port}")))?;
+    let pass = switch.inside(|| xdp::pass(port)).map_err(Error::io(format!("let frames pass at {port}")))?;
     // A program on a veth turns merging on, and a capture there would show frames that never were.
     switch.run("ethtool", &["-K", port, "gro", "off"])?;
     Ok(pass)

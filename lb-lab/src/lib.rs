@@ -15,6 +15,8 @@ pub mod capture;
 pub mod config;
 pub mod curl;
 pub mod echo;
+pub mod failure;
+pub mod flood;
 pub mod haproxy;
 pub mod host;
 pub mod http;
@@ -30,7 +32,7 @@ pub mod stats;
 pub mod traffic;
 pub mod transfers;
 pub mod wait;
-mod xdp_pass;
+mod xdp;
 
 pub use balancer::{Balancer, Xlb};
 pub use error::{Error, Result};

@@ -38,6 +38,12 @@ impl Nginx {
     pub fn stop(self) -> Result<()> {
         self.process.stop().map(drop)
     }
+
+    /// Kills it (SIGKILL), and returns when its kernel has closed its sockets: whoever connects from then
+    /// on is refused.
+    pub fn kill(self) -> Result<()> {
+        self.process.kill()
+    }
 }
 
 /// One process, no log files, nothing written outside the prefix.
