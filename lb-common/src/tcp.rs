@@ -387,13 +387,14 @@ pub enum OnSyn {
     Challenge,
 }
 
-/// The two sides of a connection that a client's SYN opens.
+/// The two sides of a connection that a client's SYN opens, whose own number is `first` and after
+/// which `end` is next.
 #[inline(always)]
 #[must_use]
-pub const fn open(syn: &Segment) -> [Side; 2] {
-    let client = Side { end: syn.end(), ack: Seq(0) };
+pub const fn open(first: Seq, end: Seq) -> [Side; 2] {
+    let client = Side { end, ack: Seq(0) };
     // The server has sent nothing yet, and has to acknowledge the SYN at least.
-    let server = Side { end: Seq(0), ack: syn.seq.plus(1) };
+    let server = Side { end: Seq(0), ack: first.plus(1) };
     [client, server]
 }
 
@@ -429,7 +430,7 @@ mod tests {
     impl Conn {
         fn syn_sent() -> Self {
             let syn = Segment { seq: ISN, flags: Flags(Flags::SYN), ..Segment::default() };
-            Self { state: State::SynSent, fins: Fins::NONE, sides: open(&syn) }
+            Self { state: State::SynSent, fins: Fins::NONE, sides: open(syn.seq, syn.end()) }
         }
 
         fn established() -> Self {

@@ -7,111 +7,164 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::event::Failure;
 use lb_common::frontend::Frontend;
 use lb_common::index::{Entry, Tuple};
-use lb_common::net::MacWord;
+use lb_common::net::{Mac, MacWord};
 use lb_common::reason::Reason;
 use lb_common::ring::RING_LEN;
 use lb_common::server::Servers;
-use lb_common::slot::{Details, Word};
-use lb_common::tcp::{self, Direction, Fins, OnSyn, Segment, State};
+use lb_common::slot::Word;
+use lb_common::tcp::{self, Direction, Fins, OnSyn, Segment, Seq, State};
 use lb_common::time::Tick;
 
 use crate::packet::Packet;
+use crate::parse;
 use crate::slots::{self, SlotRef};
 use crate::{Context, admission, atomic, conntrack, index, maps, retry};
-
-/// A SYN and what is known of it.
-///
-/// By value: a reference would force what it points to out of registers for the common packets,
-/// which never come here. As little as possible: it is on the stack, of which all functions that
-/// call each other have 512 bytes together.
-pub struct Opening {
-    /// The packet.
-    pub packet: Packet,
-    /// Whose it is.
-    pub tuple: Tuple,
-    /// Who sent the frame.
-    pub source_mac: MacWord,
-    /// The segment.
-    pub segment: Segment,
-}
 
 /// The number of a slot: a result with it fits a register, one with a [`SlotRef`] the stack.
 pub type SlotNumber = u32;
 
-/// Finds or makes the connection of a SYN; `slot` and `word` are those that its tuple has.
-#[inline(never)]
-#[expect(clippy::needless_pass_by_value, reason = "see `Opening`")]
-pub fn connect(opening: Opening, slot: SlotRef, word: Word) -> Result<SlotNumber, Reason> {
-    let context = Context::now().ok_or(Reason::NoServer)?;
-    let frontend = context.setup.frontend(opening.tuple.frontend());
-    if !slot.is_some() {
-        return first(&context, frontend, &opening);
+/// The connection that a SYN's tuple has: state word and slot number, in one register.
+#[derive(Clone, Copy)]
+pub struct Known(u64);
+
+impl Known {
+    /// A connection, or [`State::Free`] for none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(slot: SlotNumber, word: Word) -> Self {
+        Self((word.0 as u64) << 32 | slot as u64)
     }
-    match tcp::on_syn(word.state(), &slot.fields().sides, opening.segment.seq) {
-        OnSyn::Replaces if slot.release(word) => return first(&context, frontend, &opening),
+
+    #[inline(always)]
+    const fn slot(self) -> SlotNumber {
+        self.0 as u32
+    }
+
+    #[inline(always)]
+    const fn word(self) -> Word {
+        Word((self.0 >> 32) as u32)
+    }
+}
+
+/// A SYN and what is known of it.
+struct Opening<'p> {
+    context: Context,
+    packet: &'p Packet,
+    frontend: &'static Frontend,
+    tuple: Tuple,
+    source_mac: MacWord,
+    segment: Segment,
+}
+
+/// Finds or makes the connection of a SYN to a frontend.
+///
+/// By value, and all of it looked up again: a reference, or more arguments, would force common
+/// packets, which never come here, to keep more on the stack.
+#[inline(never)]
+pub fn connect(packet: Packet, frontend: u16, known: Known) -> Result<SlotNumber, Reason> {
+    let context = Context::now().ok_or(Reason::NoServer)?;
+    let headers = parse::headers(&packet).ok_or(Reason::Truncated)?;
+    let segment = parse::segment(&packet, &headers)?;
+    let source_mac = Mac(headers.eth.src_addr).into();
+    let tuple = Tuple::new(parse::source(headers.ip), parse::port(headers.tcp.source), frontend);
+    let frontend = context.setup.frontend(frontend);
+    let opening = Opening { context, packet: &packet, frontend, tuple, source_mac, segment };
+    if known.word().state() == State::Free {
+        return opening.first();
+    }
+    let slot = SlotRef::get(known.slot()).ok_or(Reason::NoSlot)?;
+    match tcp::on_syn(known.word().state(), &slot.fields().sides, segment.seq) {
+        OnSyn::Replaces if slot.release(known.word()) => return opening.first(),
         OnSyn::Replaces => return Err(Reason::LostRace),
         OnSyn::Challenge => {}
-        OnSyn::Retransmission => return again(&context, frontend, &opening, slot, word),
+        OnSyn::Retransmission => return opening.again(slot, known.word()),
     }
-    conntrack::account(slot, Direction::ToServer, &opening.segment);
+    conntrack::account(slot, Direction::ToServer, &segment);
     Ok(slot.number)
 }
 
-/// The first SYN of a connection.
-#[inline(always)]
-fn first(context: &Context, frontend: &Frontend, opening: &Opening) -> Result<SlotNumber, Reason> {
-    if frontend.draining != 0 {
-        return Err(Reason::Draining);
-    }
-    if !frontend.limits.is_none() {
-        admission::admit(&frontend.limits, frontend.number, opening.tuple.addr())?;
-    }
-    offer(context, opening, next_server(frontend, Servers::NONE)?, Servers::NONE)
-}
-
-/// A SYN that has come before. If its server has not answered for long enough, another gets it.
-#[inline(always)]
-fn again(
-    context: &Context,
-    frontend: &Frontend,
-    opening: &Opening,
-    slot: SlotRef,
-    word: Word,
-) -> Result<SlotNumber, Reason> {
-    let fields = slot.fields();
-    let waited = fields.last_seen.age(context.now);
-    if word.state() == State::SynSent && waited >= context.setup.settings.redispatch_after {
-        let silent = fields.server;
-        let tried = retry::tried(slot).and(silent);
-        // Without another server the silent one gets it again.
-        if let Ok(other) = next_server(frontend, tried)
-            && slot.swap(word, word.with(State::Abandoned, Fins::NONE))
-        {
-            maps::count_path(frontend.number, silent, |path| path.redispatched += 1);
-            maps::report(frontend.number, silent, Failure::Silent);
-            return offer(context, opening, other, tried);
+impl Opening<'_> {
+    /// The first SYN of a connection.
+    #[inline(always)]
+    fn first(&self) -> Result<SlotNumber, Reason> {
+        let Self { frontend, tuple, .. } = self;
+        if frontend.draining != 0 {
+            return Err(Reason::Draining);
         }
+        if !frontend.limits.is_none() {
+            admission::admit(&frontend.limits, frontend.number, tuple.addr())?;
+        }
+        self.offer(next_server(frontend, Servers::NONE)?, Servers::NONE)
     }
-    fields.last_seen = context.now;
-    conntrack::learn_mac(slot, opening.source_mac);
-    conntrack::account(slot, Direction::ToServer, &opening.segment);
-    Ok(slot.number)
+
+    /// A SYN that has come before. If its server has not answered for long enough, another gets it.
+    #[inline(always)]
+    fn again(&self, slot: SlotRef, word: Word) -> Result<SlotNumber, Reason> {
+        let Self { context, frontend, .. } = self;
+        let fields = slot.fields();
+        let waited = fields.last_seen.age(context.now);
+        if word.state() == State::SynSent && waited >= context.setup.settings.redispatch_after {
+            let silent = fields.server;
+            let tried = retry::tried(slot).and(silent);
+            // Without another server the silent one gets it again.
+            if let Ok(other) = next_server(frontend, tried)
+                && slot.swap(word, word.with(State::Abandoned, Fins::NONE))
+            {
+                maps::count_path(frontend.number, silent, |path| path.redispatched += 1);
+                maps::report(frontend.number, silent, Failure::Silent);
+                return self.offer(other, tried);
+            }
+        }
+        fields.last_seen = context.now;
+        conntrack::learn_mac(slot, self.source_mac);
+        conntrack::account(slot, Direction::ToServer, &self.segment);
+        Ok(slot.number)
+    }
+
+    /// Opens a connection to a server, with a copy of the SYN for the next one in case it refuses.
+    #[inline(always)]
+    fn offer(&self, server: u16, tried: Servers) -> Result<SlotNumber, Reason> {
+        let number = open(self.tuple, self.source_mac, Isn::of(&self.segment), server)?;
+        let slot = SlotRef::get(number).ok_or(Reason::NoSlot)?;
+        retry::keep(*self.packet, number, tried.and(server));
+        conntrack::account(slot, Direction::ToServer, &self.segment);
+        Ok(number)
+    }
 }
 
-/// Opens a connection to a server, with a copy of the SYN for the next one in case it refuses.
-#[inline(always)]
-fn offer(context: &Context, opening: &Opening, server: u16, tried: Servers) -> Result<SlotNumber, Reason> {
-    let slot = SlotRef::get(open(context, opening, server)?).ok_or(Reason::NoSlot)?;
-    retry::keep(&opening.packet, slot, tried.and(server));
-    conntrack::account(slot, Direction::ToServer, &opening.segment);
-    Ok(slot.number)
+/// The numbers of a SYN, in one register.
+#[derive(Clone, Copy)]
+pub struct Isn(u64);
+
+impl Isn {
+    /// Those of a SYN with so many bytes of data.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(first: Seq, end: Seq) -> Self {
+        Self((end.0 as u64) << 32 | first.0 as u64)
+    }
+
+    #[inline(always)]
+    const fn of(syn: &Segment) -> Self {
+        Self::new(syn.seq, syn.end())
+    }
+
+    #[inline(always)]
+    const fn first(self) -> Seq {
+        Seq(self.0 as u32)
+    }
+
+    #[inline(always)]
+    const fn end(self) -> Seq {
+        Seq((self.0 >> 32) as u32)
+    }
 }
 
-/// Opens a connection to a server.
+/// Opens a connection to a server for a client's SYN that came from a MAC address.
 #[inline(never)]
-pub fn open(context: &Context, opening: &Opening, number: u16) -> Result<SlotNumber, Reason> {
-    let tuple = opening.tuple;
-    if !opening.source_mac.is_unicast() {
+pub fn open(tuple: Tuple, source_mac: MacWord, isn: Isn, number: u16) -> Result<SlotNumber, Reason> {
+    let context = &Context::now().ok_or(Reason::NoServer)?;
+    if !source_mac.is_unicast() {
         return Err(Reason::BadSourceMac);
     }
     let server = context.setup.server(number);
@@ -119,7 +172,7 @@ pub fn open(context: &Context, opening: &Opening, number: u16) -> Result<SlotNum
         return Err(Reason::NoNextHop);
     }
     let (slot, claimed) = slots::claim(context, server.first_slot, number).ok_or(Reason::NoSlot)?;
-    fill(slot, number, context.now, opening);
+    fill(slot, tuple, source_mac, isn, number, context.now);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let entry = Entry::new(hash.tag(), claimed.generation(), slot.number);
     if !index::insert(context, hash, entry) {
@@ -141,7 +194,10 @@ pub fn open(context: &Context, opening: &Opening, number: u16) -> Result<SlotNum
     if let Some(details) = slot.details() {
         // SAFETY: the helper has no preconditions.
         let opened_at = unsafe { bpf_ktime_get_ns() };
-        *details = Details { opened_at, answered_at: 0, closed_at: 0, packets_high: [0; 2] };
+        details.opened_at = opened_at;
+        clear(&mut details.answered_at);
+        clear(&mut details.closed_at);
+        details.packets_high = [0; 2];
     }
     Ok(slot.number)
 }
@@ -174,15 +230,23 @@ pub fn next_server(frontend: &Frontend, tried: Servers) -> Result<u16, Reason> {
 /// How far along the ring a server is searched that was not tried.
 const NEIGHBOURS: usize = 8;
 
+/// Makes a field zero. Volatile, so that LLVM does not join several to a call of `memset`, which takes
+/// stack: 512 bytes are all that functions that call each other have.
+#[inline(always)]
+fn clear(field: &mut u64) {
+    // SAFETY: a reference may be written through.
+    unsafe { core::ptr::from_mut(field).write_volatile(0) };
+}
+
 /// Writes everything but the state word into a claimed slot.
 #[inline(always)]
-fn fill(slot: SlotRef, server: u16, now: Tick, opening: &Opening) {
+fn fill(slot: SlotRef, tuple: Tuple, client_mac: MacWord, isn: Isn, server: u16, now: Tick) {
     let fields = slot.fields();
     fields.last_seen = now;
-    fields.tuple = opening.tuple;
-    fields.sides = tcp::open(&opening.segment);
-    fields.client_mac = opening.source_mac.into();
+    fields.tuple = tuple;
+    fields.sides = tcp::open(isn.first(), isn.end());
+    fields.client_mac = client_mac.into();
     fields.server = server;
     fields.packets = [0; 2];
-    fields.bytes = [0; 2];
+    fields.bytes.iter_mut().for_each(clear);
 }

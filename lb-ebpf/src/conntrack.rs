@@ -11,7 +11,7 @@ use lb_common::server::Server;
 use lb_common::slot::{Slot, Word};
 use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, State};
 
-use crate::connect::{self, Opening};
+use crate::connect;
 use crate::packet::Packet;
 use crate::parse::{self, Headers};
 use crate::rewrite::Rewrite;
@@ -34,9 +34,8 @@ pub fn from_client(
     let known = index::find(context, tuple, hash, &frontend.timeouts);
     let source_mac = Mac(headers.eth.src_addr);
     let slot = if Flags(headers.tcp.flags).is_opening() {
-        let (packet, segment) = (*packet, parse::segment(packet, headers)?);
-        let opening = Opening { packet, tuple, source_mac: source_mac.into(), segment };
-        SlotRef::get(connect::connect(opening, known.slot, known.word)?).ok_or(Reason::NoSlot)?
+        let known = connect::Known::new(known.slot.number, known.word);
+        SlotRef::get(connect::connect(*packet, frontend.number, known)?).ok_or(Reason::NoSlot)?
     } else {
         // Before anything else is held against the packet: it may be a session of another program.
         if !known.is_some() {
@@ -234,13 +233,19 @@ fn judge(slot: SlotRef, word: Word, direction: Direction, segment: &Segment) -> 
 /// Counts a packet to the connection, and to its frontend and server.
 #[inline(always)]
 pub fn account(slot: SlotRef, direction: Direction, segment: &Segment) {
+    count_packet(slot, direction, segment.payload);
+}
+
+/// The same for a packet with so many bytes of payload.
+#[inline(always)]
+pub fn count_packet(slot: SlotRef, direction: Direction, payload: u32) {
     let fields = slot.fields();
     let i = direction as usize;
     fields.packets[i] = fields.packets[i].wrapping_add(1);
     if fields.packets[i] == 0 {
         carry(slot, i);
     }
-    let bytes = u64::from(segment.payload);
+    let bytes = u64::from(payload);
     fields.bytes[i] += bytes;
     count(fields, |path| {
         path.packets[i] += 1;

@@ -4,20 +4,21 @@
 use lb_common::reason::Reason;
 use lb_common::server::Servers;
 use lb_common::syn::{MAX_OFFERS, MAX_OPTIONS, Owner, Syn};
-use lb_common::tcp::{Direction, Fins, Flags, Segment, Seq, State};
+use lb_common::tcp::{Direction, Fins, Seq, State};
 
 use crate::classify::{self, Ours};
-use crate::connect::{self, Opening};
+use crate::connect::{self, Isn, SlotNumber};
 use crate::packet::{Frame, Packet, TcpHdr};
 use crate::parse::{self, Headers, TCP_OFFSET};
 use crate::slots::SlotRef;
 use crate::{Context, Verdict, answer, conntrack, maps, rewrite};
 
 /// Keeps a copy of a SYN that was just given to a server.
-#[inline(always)]
-pub fn keep(packet: &Packet, slot: SlotRef, tried: Servers) {
+#[inline(never)]
+pub fn keep(packet: Packet, slot: SlotNumber, tried: Servers) {
+    let Some(slot) = SlotRef::get(slot) else { return };
     let owner = owner(slot);
-    let (Some(copy), Some(headers)) = (maps::syn(owner), parse::headers(packet)) else { return };
+    let (Some(copy), Some(headers)) = (maps::syn(owner), parse::headers(&packet)) else { return };
     // SAFETY: a whole element of the map. Two SYNs at once may leave a mixture only if their slots
     // share the place, and then the owner is one's and the options are the other's at worst.
     let copy = unsafe { &mut *copy };
@@ -146,16 +147,16 @@ fn move_on(packet: &Packet, server: u16) -> Option<()> {
     let old = copy(slot)?;
     let fields = slot.fields();
     let (tuple, from) = (fields.tuple, fields.server);
-    let segment = Segment { seq: isn(slot), ack: Seq(0), payload: 0, flags: Flags(Flags::SYN) };
-    let opening = Opening { packet: *packet, tuple, source_mac: fields.client_mac.into(), segment };
+    let first = isn(slot);
+    let client_mac = fields.client_mac.into();
     // Who has refused holds nothing; of another one something may still come.
     let over = if word.state() == State::Closed { State::Free } else { State::Abandoned };
     if !slot.swap(word, word.with(over, Fins::NONE)) {
         return None;
     }
     maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
-    let slot = SlotRef::get(connect::open(&context, &opening, server).ok()?)?;
-    conntrack::account(slot, Direction::ToServer, &opening.segment);
+    let slot = SlotRef::get(connect::open(tuple, client_mac, Isn::new(first, first.plus(1)), server).ok()?)?;
+    conntrack::count_packet(slot, Direction::ToServer, 0);
     let owner = owner(slot);
     // SAFETY: as in `keep`.
     let new = unsafe { &mut *maps::syn(owner)? };
@@ -165,7 +166,11 @@ fn move_on(packet: &Packet, server: u16) -> Option<()> {
     new.ttl = old.ttl;
     new.tos = old.tos;
     new.offers = old.offers + 1;
-    new.options = old.options;
+    for i in 0..MAX_OPTIONS / 4 {
+        // SAFETY: a place of a whole element of the map; volatile, so that LLVM does not make it a
+        // call of `memmove`: that takes stack.
+        unsafe { (&raw mut new.options[i]).write_volatile(old.options[i]) };
+    }
     new.owner = owner;
     // The frame finds the new slot by its port: that of the old one is not needed any more.
     let headers = parse::headers(packet)?;

@@ -3,7 +3,7 @@
 //! [`config`] says what is wanted; [`plan`] and [`control`] turn it into the contents of the maps;
 //! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`agent`]
 //! runs them together. [`observe`] reads a data plane, with or without an agent, and [`stats`]
-//! shows it.
+//! shows it. [`reset`] ends the connections of dead servers, [`sweep`] forgets those that expired.
 
 pub mod agent;
 pub mod cli;
@@ -18,5 +18,7 @@ pub mod observe;
 pub mod plan;
 pub mod preflight;
 pub mod process;
+pub mod reset;
 pub mod roster;
 pub mod stats;
+pub mod sweep;

@@ -1,5 +1,7 @@
 //! The connection slots, mapped into our own memory: read without system calls.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use aya::maps::Map;
 use lb_common::slot::{Details, Slot, Word};
 use memmap2::MmapRaw;
@@ -19,6 +21,9 @@ pub struct SlotView {
     details: MmapRaw,
     count: u32,
 }
+
+/// A view of all slots through which their states can be changed while packets pass.
+pub struct SlotStates(SlotView);
 
 /// A view of all slots through which they can be changed: for benches and tests.
 pub struct SlotViewMut(SlotView);
@@ -46,6 +51,11 @@ impl Slots {
         Ok(SlotView { slots, details, count: self.count })
     }
 
+    /// Maps the slots into memory to change their states.
+    pub fn states(&self) -> Result<SlotStates, Error> {
+        self.view_mut().map(|SlotViewMut(view)| SlotStates(view))
+    }
+
     /// Maps the slots into memory to change them, while no packet is under way.
     pub fn view_mut(&self) -> Result<SlotViewMut, Error> {
         let slots = memory::writable("SLOTS", &self.map)?;
@@ -61,6 +71,28 @@ fn elements<T>(name: &'static str, map: &Map) -> Result<u32, Error> {
         Ok(info.max_entries())
     } else {
         Err(Error::Missing("connection slots of this version"))
+    }
+}
+
+impl SlotStates {
+    /// The slots to read.
+    #[must_use]
+    pub fn view(&self) -> &SlotView {
+        &self.0
+    }
+
+    /// Changes a slot's state from `old` to `new`, unless a packet has changed it; tells whether it
+    /// did.
+    #[must_use]
+    pub fn swap(&self, number: u32, old: Word, new: Word) -> bool {
+        let Self(view) = self;
+        if number >= view.count {
+            return false;
+        }
+        // SAFETY: within the mapping, which is page-aligned and lives as long as `self`; the word is
+        // changed only atomically, by the program too.
+        let word = unsafe { AtomicU32::from_ptr((&raw const (*view.slot(number)).word).cast_mut()) };
+        word.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
 

@@ -1,0 +1,132 @@
+//! Ends the connections of a server that is down, so that its clients notice at once.
+//!
+//! The program runs only when a packet comes, and an idle client sends none. So the agent sends the
+//! first RST, from a raw socket, and marks the slot: whatever either side still sends is answered
+//! by the program, with the very number that the sender expects.
+
+mod segment;
+mod socket;
+
+use lb_common::frontend::Frontend;
+use lb_common::net::Port;
+use lb_common::server::Server;
+use lb_common::setup::Setup;
+use lb_common::slot::Slot;
+use lb_common::tcp::{Direction, Fins, Seq, State};
+use lb_common::time::Tick;
+
+use self::segment::Reset;
+use self::socket::RawSocket;
+use crate::dataplane::Error;
+use crate::dataplane::maps::Maps;
+use crate::dataplane::slots::SlotStates;
+
+/// Ends connections.
+pub struct Resetter {
+    socket: RawSocket,
+}
+
+/// How many connections of a server were ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Those that were reset.
+    pub reset: u64,
+    /// Attempts to connect that were given up: the client's next SYN goes to another server.
+    pub given_up: u64,
+    /// Packets that could not be sent; the program answers these connections when they speak.
+    pub unsent: u64,
+}
+
+impl Resetter {
+    /// Opens the raw socket, in the network namespace of the calling thread.
+    pub fn new() -> Result<Self, Error> {
+        let socket = RawSocket::open().map_err(|source| Error::File { path: "raw socket".into(), source })?;
+        Ok(Self { socket })
+    }
+
+    /// Ends all connections of a server; `now` is the data plane's time.
+    pub fn end_all(&self, maps: &Maps, server: u16, now: Tick) -> Result<Ended, Error> {
+        let states = maps.slots.states()?;
+        let setup = maps.setup.get();
+        let first = setup.server(server).first_slot;
+        let mut ended = Ended::default();
+        for number in first..first + u32::from(setup.settings.nat_ports) {
+            let Some(slot) = end(&states, setup, number, now) else { continue };
+            if slot.word().state() == State::SynSent {
+                ended.given_up += 1;
+                continue;
+            }
+            if slot.word().state() == State::Established {
+                maps.occupancy.remove_one(slot.tuple.frontend());
+            }
+            ended.reset += 1;
+            let sent = resets(setup, number, &slot).map(|reset| self.socket.send(&reset));
+            ended.unsent += sent.filter(Result::is_err).count() as u64;
+        }
+        Ok(ended)
+    }
+}
+
+/// Marks a live connection as ended, and returns it as it was.
+fn end(states: &SlotStates, setup: &Setup, number: u32, now: Tick) -> Option<Slot> {
+    // A packet that comes in between changes the state at most a few times.
+    for _ in 0..8 {
+        let slot = states.view().get(number)?;
+        let word = slot.word();
+        let state = match word.state() {
+            State::Established | State::SynReceived => State::Reset,
+            State::SynSent => State::Abandoned,
+            _ => return None,
+        };
+        if !word.is_live(slot.last_seen, now, &setup.frontend(slot.tuple.frontend()).timeouts) {
+            return None;
+        }
+        if states.swap(number, word, word.with(state, Fins::NONE)) {
+            return Some(slot);
+        }
+    }
+    None
+}
+
+/// The packets that end a connection, to both sides.
+fn resets(setup: &Setup, number: u32, slot: &Slot) -> impl Iterator<Item = Reset> + use<> {
+    let [client, server] = slot.sides;
+    let (frontend, peer) = (setup.frontend(slot.tuple.frontend()), setup.server(slot.server));
+    let to_client = to_client(frontend, slot);
+    let to_server = to_server(setup, peer, number);
+    let numbers = [(to_client, server.end, client.ack), (to_server, client.end, server.ack)];
+    numbers.into_iter().flat_map(|(template, sent, acknowledged)| {
+        expected(sent, acknowledged).map(move |seq| Reset { seq, ..template })
+    })
+}
+
+/// The numbers that a receiver may expect next: that after all that was sent to it, or, if something
+/// of that was lost, at least its own last acknowledgement, which makes it tell the number (RFC 5961
+/// §3.2), and the program answers that.
+fn expected(sent: Seq, acknowledged: Seq) -> impl Iterator<Item = Seq> {
+    [Some(sent), (acknowledged != sent).then_some(acknowledged)].into_iter().flatten()
+}
+
+fn to_client(frontend: &Frontend, slot: &Slot) -> Reset {
+    Reset {
+        source: (frontend.addr, frontend.port),
+        destination: (slot.tuple.addr(), slot.tuple.port()),
+        seq: slot.sides[Direction::ToClient as usize].end,
+    }
+}
+
+fn to_server(setup: &Setup, server: &Server, number: u32) -> Reset {
+    let port = setup.settings.nat_first + (number - server.first_slot) as u16;
+    Reset { source: (server.nat_addr, Port::new(port)), destination: (server.addr, server.port), seq: Seq(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_is_enough_when_nothing_is_under_way() {
+        assert_eq!(expected(Seq(7), Seq(7)).collect::<Vec<_>>(), [Seq(7)]);
+        assert_eq!(expected(Seq(9), Seq(7)).collect::<Vec<_>>(), [Seq(9), Seq(7)]);
+    }
+}
