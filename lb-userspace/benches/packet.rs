@@ -12,6 +12,7 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use etherparse::PacketBuilder;
+use lb_common::admission::Limits;
 use lb_common::bench::Flows;
 use lb_common::counters::PathCounters;
 use lb_common::frontend::Timeouts;
@@ -292,6 +293,7 @@ fn wanted(servers: u32) -> Wanted {
         mac: MAC,
         mtu: 1500,
         frontends: vec![WantedFrontend {
+            limits: Limits::default(),
             bind: SERVICE,
             timeouts: Timeouts { connect: long, idle: long, time_wait: long, closed: long },
             servers: (0..servers as u16).collect(),
