@@ -157,16 +157,15 @@ mod tests {
             let mut model = HashMap::new();
             for ((addr, port), number) in changes {
                 let endpoint = (Addr::from_wire(addr), Port::from_wire(port));
-                match number {
-                    Some(number) => {
-                        if table.insert(endpoint.0, endpoint.1, u16::from(number)) {
-                            model.insert((addr, port), u16::from(number));
-                        }
+                if let Some(number) = number {
+                    if table.insert(endpoint.0, endpoint.1, u16::from(number)) {
+                        model.insert((addr, port), u16::from(number));
                     }
-                    None => {
-                        let removal = table.removal(endpoint.0, endpoint.1);
-                        prop_assert_eq!(removal.is_some(), model.remove(&(addr, port)).is_some());
-                        removal.into_iter().for_each(|removal| table.set(removal));
+                } else {
+                    let removal = table.removal(endpoint.0, endpoint.1);
+                    prop_assert_eq!(removal.is_some(), model.remove(&(addr, port)).is_some());
+                    if let Some(removal) = removal {
+                        table.set(removal);
                     }
                 }
                 for addr in 0..4 {

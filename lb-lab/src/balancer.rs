@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
+use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
 
 use crate::log::Log;
@@ -45,10 +46,16 @@ impl Xlb {
         self.host.sandbox().bpf().join("xlb")
     }
 
+    /// Where its agent listens for commands, inside the sandbox.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.host.sandbox().file("xlb.sock")
+    }
+
     /// A command with these arguments.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.host.command(&self.program);
-        command.args(arguments).env("XLB_PINS", self.pins());
+        command.args(arguments).env("XLB_PINS", self.pins()).env("XLB_SOCKET", self.socket());
         command
     }
 
@@ -57,15 +64,25 @@ impl Xlb {
         output(&mut self.command(arguments))
     }
 
+    /// Writes a configuration, for an agent that is started or that reads it again.
+    pub fn configure(&self, config: &str) -> Result<PathBuf> {
+        self.host.sandbox().write("xlb.toml", config)
+    }
+
     /// Writes a configuration and returns a command that runs the agent with it.
     pub fn agent(&self, config: &str) -> Result<Command> {
-        let path = self.host.sandbox().write("xlb.toml", config)?;
+        let path = self.configure(config)?;
         Ok(self.command([OsStr::new("run"), OsStr::new("--config"), path.as_os_str()]))
     }
 
     /// Starts the agent with a configuration in TOML, and waits until it forwards.
     pub fn start(&self, config: &str) -> Result<Balancer> {
-        let agent = Process::spawn(&mut self.agent(config)?)?;
+        self.start_with(config, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(&self, config: &str, arguments: &[&str]) -> Result<Balancer> {
+        let agent = Process::spawn(self.agent(config)?.args(arguments))?;
         agent.log().wait_for(READY)?;
         Ok(Balancer { xlb: self.clone(), agent })
     }
@@ -111,6 +128,11 @@ impl Balancer {
     /// Whether the agent still runs.
     pub fn is_running(&mut self) -> bool {
         self.agent.is_running()
+    }
+
+    /// Has the agent read its configuration again (SIGHUP).
+    pub fn hang_up(&self) -> Result<()> {
+        self.agent.signal(Signal::SIGHUP)
     }
 
     /// Asks the agent to end (SIGTERM), and waits until it does.

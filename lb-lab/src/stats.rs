@@ -32,7 +32,9 @@ pub struct Server {
     pub backend: String,
     /// Its name.
     pub name: String,
-    /// `UP` or `DOWN`.
+    /// Its share of new connections.
+    pub weight: u32,
+    /// `UP` or `DOWN`, `DRAIN`, `MAINT`, or `removed`.
     pub state: String,
     /// Connections so far.
     pub connections: u64,

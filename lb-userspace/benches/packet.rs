@@ -285,7 +285,9 @@ fn wanted(servers: u32) -> Wanted {
         address: SocketAddrV4::new(Ipv4Addr::from(u32::from(HOST) + number), SERVICE.port()),
         nat_address: HOST,
         weight: 1,
+        backup: false,
         up: true,
+        ready: true,
         next_hop: Some(MAC),
     };
     Wanted {
@@ -296,7 +298,9 @@ fn wanted(servers: u32) -> Wanted {
             limits: Limits::default(),
             bind: SERVICE,
             timeouts: Timeouts { connect: long, idle: long, time_wait: long, closed: long },
+            limits: Limits::default(),
             servers: (0..servers as u16).collect(),
+            panic: false,
         }],
         servers: (0..servers).map(server).collect(),
     }

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod cli;
 pub mod clock;
+mod compatibility;
 pub mod config;
 pub mod control;
 pub mod dataplane;
@@ -20,5 +21,6 @@ pub mod preflight;
 pub mod process;
 pub mod reset;
 pub mod roster;
+pub mod socket;
 pub mod stats;
 pub mod sweep;

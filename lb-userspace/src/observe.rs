@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lb_common::counters::PathCounters;
-use lb_common::frontend;
+use lb_common::frontend::{self, MAX_FRONTENDS};
 use lb_common::net::{Mac, MacWord, socket_addr};
 use lb_common::reason::Reason;
-use lb_common::server;
+use lb_common::server::{self, MAX_SERVERS};
 use lb_common::slot::{Details, Slot};
 use lb_common::tcp::{Direction, State};
 use lb_common::time::Tick;
@@ -16,7 +16,7 @@ use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Pins;
-use crate::dataplane::status::{CheckStatus, FrontendStatus, HealthStatus, ServerStatus, Status};
+use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, ServerStatus, Status};
 use crate::process;
 use crate::stats::{self, Agent, Connection, ServerState, Snapshot, Traffic};
 
@@ -24,6 +24,7 @@ use crate::stats::{self, Agent, Connection, ServerState, Snapshot, Traffic};
 pub struct Observer {
     maps: Maps,
     status: Status,
+    memory: Vec<(&'static str, u64)>,
     now: Duration,
     now_tick: Tick,
 }
@@ -37,7 +38,8 @@ impl Observer {
         let (maps, board) = pins.open()?;
         let status = board.read()?;
         let now_tick = pins.open_ticker()?.now()?;
-        Ok(Self { maps, status, now: clock::monotonic(), now_tick })
+        let memory = maps.memory().iter().copied().chain([board.memory()]).collect();
+        Ok(Self { maps, status, memory, now: clock::monotonic(), now_tick })
     }
 
     /// The connections that hold a slot now.
@@ -47,21 +49,27 @@ impl Observer {
         Ok(view.used().filter_map(connection).collect())
     }
 
+    /// How many connections have begun and not ended.
+    pub fn open_connections(&self) -> Result<u64, Error> {
+        let is_open = |slot: &Slot| {
+            matches!(slot.word().state(), State::SynSent | State::SynReceived | State::Established)
+        };
+        let view = self.maps.slots.view()?;
+        Ok(view.used().filter(|(_, slot)| is_open(slot) && self.is_live(slot)).count() as u64)
+    }
+
     /// Everything else.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         let census = self.census()?;
-        let frontends = (0u16..).zip(&self.status.frontends);
-        let servers = (0u16..).zip(&self.status.servers);
+        let (frontends, servers) = (self.status.frontends.iter(), self.status.servers.iter());
         Ok(Snapshot {
             interface: self.status.interface.clone(),
             mode: self.status.mode.clone(),
             agent: self.agent(),
-            frontends: frontends
-                .map(|(n, status)| self.frontend(n, status, &census))
-                .collect::<Result<_, _>>()?,
-            servers: servers.map(|(n, status)| self.server(n, status, &census)).collect::<Result<_, _>>()?,
+            frontends: frontends.map(|status| self.frontend(status, &census)).collect::<Result<_, _>>()?,
+            servers: servers.map(|status| self.server(status, &census)).collect::<Result<_, _>>()?,
             reasons: Reason::ALL.iter().map(|reason| self.reason(*reason)).collect::<Result<_, _>>()?,
-            memory: self.maps.memory().iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect(),
+            memory: self.memory.iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect(),
         })
     }
 
@@ -96,8 +104,8 @@ impl Observer {
         if !self.is_live(slot) {
             return None;
         }
-        let frontend = self.status.frontends.get(usize::from(slot.tuple.frontend()))?;
-        let server = self.status.servers.get(usize::from(slot.server))?;
+        let frontend = self.status.frontend(slot.tuple.frontend())?;
+        let server = self.status.server(slot.server)?;
         let first_slot = self.server_setup(slot.server).first_slot;
         let [to_server, to_client] = [Direction::ToServer as usize, Direction::ToClient as usize];
         Some(Connection {
@@ -116,20 +124,16 @@ impl Observer {
         })
     }
 
-    fn frontend(
-        &self,
-        number: u16,
-        status: &FrontendStatus,
-        census: &Census,
-    ) -> Result<stats::Frontend, Error> {
-        let setup = self.setup(number);
+    fn frontend(&self, status: &FrontendStatus, census: &Census) -> Result<stats::Frontend, Error> {
+        let number = status.number;
         let mut total = PathCounters::default();
-        for server in 0..self.status.servers.len() {
-            total.add(&self.maps.path(number, server as u16)?);
+        // Also of servers that have been removed since, whose connections were counted all the same.
+        for server in 0..MAX_SERVERS as u16 {
+            total.add(&self.maps.path(number, server)?);
         }
         Ok(stats::Frontend {
             name: status.name.clone(),
-            bind: socket_addr(setup.addr, setup.port),
+            bind: status.bind,
             backend: status.backend.clone(),
             connections: total.connections - total.redispatched,
             current: census.iter().filter(|((_, frontend, _), _)| *frontend == number).map(|(_, n)| n).sum(),
@@ -137,11 +141,12 @@ impl Observer {
         })
     }
 
-    fn server(&self, number: u16, status: &ServerStatus, census: &Census) -> Result<stats::Server, Error> {
+    fn server(&self, status: &ServerStatus, census: &Census) -> Result<stats::Server, Error> {
+        let number = status.number;
         let setup = self.server_setup(number);
         let mut total = PathCounters::default();
-        for frontend in 0..self.status.frontends.len() {
-            total.add(&self.maps.path(frontend as u16, number)?);
+        for frontend in 0..MAX_FRONTENDS as u16 {
+            total.add(&self.maps.path(frontend, number)?);
         }
         let mut states = BTreeMap::new();
         for ((_, _, state), n) in census.iter().filter(|((server, ..), _)| *server == number) {
@@ -151,11 +156,10 @@ impl Observer {
         Ok(stats::Server {
             backend: status.backend.clone(),
             name: status.name.clone(),
-            address: socket_addr(setup.addr, setup.port),
-            weight: status.weight,
-            state: health.map_or(ServerState::NoCheck, state),
-            status: health
-                .map_or_else(|| ServerState::NoCheck.name().to_owned(), |health| health.text.clone()),
+            address: status.address,
+            weight: status.effective_weight(),
+            state: state(status),
+            status: status_text(status),
             since: health.map(|health| clock::since_millis(health.changed_at)),
             check: health.and_then(|health| health.check.as_ref()).map(check),
             next_hop: Some(setup.next_hop).filter(MacWord::is_unicast).map(|mac| Mac::from(mac).to_string()),
@@ -178,8 +182,25 @@ impl Observer {
     }
 }
 
-const fn state(health: &HealthStatus) -> ServerState {
-    if health.up { ServerState::Up } else { ServerState::Down }
+fn state(status: &ServerStatus) -> ServerState {
+    match (&status.health, status.admin) {
+        _ if status.leaving => ServerState::Removed,
+        (_, Admin::Maint) => ServerState::Maint,
+        (Some(health), _) if !health.up => ServerState::Down,
+        (_, Admin::Drain) => ServerState::Drain,
+        (Some(_), Admin::Ready) => ServerState::Up,
+        (None, Admin::Ready) => ServerState::NoCheck,
+    }
+}
+
+/// The state in full: `UP 2/3`, and `DRAIN 2/3` as HAProxy has it.
+fn status_text(status: &ServerStatus) -> String {
+    let state = state(status);
+    match (&status.health, state) {
+        (Some(health), ServerState::Up | ServerState::Down) => health.text.clone(),
+        (Some(health), ServerState::Drain) => health.text.replacen(ServerState::Up.name(), state.name(), 1),
+        _ => state.name().to_owned(),
+    }
 }
 
 fn check(check: &CheckStatus) -> stats::Check {

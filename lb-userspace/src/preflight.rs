@@ -6,7 +6,7 @@ use nix::sys::statfs::{FsType, statfs};
 use nix::sys::utsname::uname;
 use nix::unistd::Uid;
 
-use crate::dataplane::pins::Pins;
+use crate::dataplane::pins::{Claim, Pins};
 use crate::neighbours::{self, Interface};
 
 /// The oldest kernel that the program is made for.
@@ -30,13 +30,6 @@ pub enum Error {
     /// The pins would have no file system to be in.
     #[error("{path} is not on a bpf file system; mount one: `mount -t bpf bpf /sys/fs/bpf`", path = .0.display())]
     NoBpfFs(PathBuf),
-    /// Another agent, or what one left.
-    #[error(
-        "a data plane is already there, pinned at {path}: another agent runs, or one was killed; \
-         take it down with `xlb detach`",
-        path = .0.display()
-    )]
-    AlreadyThere(PathBuf),
     /// Somebody else's program.
     #[error(
         "interface {interface} has another XDP program attached ({mode}, id {program}); \
@@ -65,22 +58,33 @@ pub enum Error {
     Pins(#[from] crate::dataplane::Error),
 }
 
+/// The environment is fit to run in.
+#[derive(Debug)]
+pub struct Fit {
+    /// The interface.
+    pub interface: Interface,
+    /// The right to change what is pinned.
+    pub claim: Claim,
+}
+
 /// Looks at everything, in the order in which a person would want to know.
-pub async fn check(interface: &str, pins: &Pins) -> Result<Interface, Error> {
+pub async fn check(interface: &str, pins: &Pins) -> Result<Fit, Error> {
     if !Uid::effective().is_root() {
         return Err(Error::NotRoot);
     }
     check_kernel()?;
-    check_pins(pins)?;
+    check_file_system(pins)?;
+    let claim = pins.claim()?;
     let interface = Interface::lookup(interface).await?;
-    if let Some(xdp) = interface.xdp {
+    let ours = pins.open_link().ok().map(|(_, program)| program);
+    if let Some(xdp) = interface.xdp.filter(|xdp| ours.is_none() || xdp.program != ours) {
         let mode = xdp.mode.name();
         return Err(Error::OtherProgram { interface: interface.name, mode, program: xdp.program });
     }
     if !interface.is_up {
         return Err(Error::InterfaceDown(interface.name));
     }
-    Ok(interface)
+    Ok(Fit { interface, claim })
 }
 
 fn check_kernel() -> Result<(), Error> {
@@ -98,10 +102,7 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-fn check_pins(pins: &Pins) -> Result<(), Error> {
-    if pins.exist()? {
-        return Err(Error::AlreadyThere(pins.directory().to_owned()));
-    }
+fn check_file_system(pins: &Pins) -> Result<(), Error> {
     let parent = pins.directory().parent().unwrap_or(pins.directory());
     let is_bpf = statfs(parent).is_ok_and(|stat| stat.filesystem_type() == BPF_FS);
     if is_bpf { Ok(()) } else { Err(Error::NoBpfFs(parent.to_owned())) }

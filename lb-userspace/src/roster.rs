@@ -1,11 +1,15 @@
-//! What the agent knows of its frontends and servers by name, kept for the CLI.
+//! What the agent knows of its frontends and servers by name, kept for the CLI and for the next agent.
+
+use std::net::SocketAddrV4;
 
 use crate::clock;
 use crate::config::Config;
 use crate::dataplane::attach::Mode;
-use crate::dataplane::status::{CheckStatus, FrontendStatus, HealthStatus, ServerStatus, Status};
+use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, HealthStatus, ServerStatus, Status};
 use crate::health::{CheckResult, Health};
 use crate::neighbours::Interface;
+use crate::numbering::Numbers;
+use crate::plan::Inherited;
 use crate::process;
 
 /// The status that the agent publishes.
@@ -14,32 +18,23 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// The names of a configuration; nothing is known of the servers' health.
+    /// The names of a configuration, with what was known of the same servers before, and those that
+    /// have left it and still have a number.
     #[must_use]
-    pub fn new(config: &Config, interface: &Interface) -> Self {
-        let frontends = config.frontends.iter().map(|frontend| FrontendStatus {
-            name: frontend.name.clone(),
-            backend: config.backend_of(frontend).name.clone(),
-        });
-        let servers = config.servers().map(|(backend, server)| ServerStatus {
-            backend: backend.name.clone(),
-            name: server.name.clone(),
-            weight: server.weight,
-            health: backend.check.is_some().then(|| HealthStatus {
-                up: true,
-                text: "UP".to_owned(),
-                changed_at: clock::monotonic().as_millis() as u64,
-                check: None,
-            }),
-        });
+    pub fn new(
+        config: &Config,
+        interface: &Interface,
+        (servers, frontends): (&Numbers, &Numbers),
+        before: &Status,
+    ) -> Self {
         let (pid, started) = process::own();
         let status = Status {
             pid,
             started,
             interface: interface.name.clone(),
-            mode: String::new(),
-            frontends: frontends.collect(),
-            servers: servers.collect(),
+            mode: before.mode.clone(),
+            frontends: frontend_statuses(config, frontends, before),
+            servers: server_statuses(config, servers, before),
         };
         Self { status }
     }
@@ -52,9 +47,23 @@ impl Roster {
 
     /// A server as `backend/name`.
     #[must_use]
-    pub fn server_name(&self, number: usize) -> String {
-        let server = &self.status.servers[number];
-        format!("{}/{}", server.backend, server.name)
+    pub fn server_name(&self, number: u16) -> String {
+        self.status.server(number).map_or_else(
+            || format!("server {number}"),
+            |server| format!("{}/{}", server.backend, server.name),
+        )
+    }
+
+    /// A configured server by backend and name.
+    pub fn find_mut(&mut self, backend: &str, name: &str) -> Option<&mut ServerStatus> {
+        let mut configured = self.status.servers.iter_mut().filter(|server| !server.leaving);
+        configured.find(|server| server.backend == backend && server.name == name)
+    }
+
+    /// How the program is attached, if it is.
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        [Mode::Native, Mode::Generic].into_iter().find(|mode| mode.to_string() == self.status.mode)
     }
 
     /// The program was attached.
@@ -63,21 +72,85 @@ impl Roster {
     }
 
     /// A server was checked.
-    pub fn set_health(&mut self, server: usize, health: &Health) {
-        self.status.servers[server].health = Some(HealthStatus {
-            up: health.is_up(),
-            text: health.to_string(),
-            changed_at: clock::millis(health.changed_at()),
-            check: health.last_check().map(check_status),
-        });
+    pub fn set_health(&mut self, number: u16, health: &Health) {
+        let server = self.status.servers.iter_mut().find(|server| server.number == number);
+        if let Some(server) = server {
+            server.health = Some(HealthStatus {
+                up: health.is_up(),
+                text: health.to_string(),
+                changed_at: clock::millis(health.changed_at()),
+                check: health.last_check().map(check_status),
+            });
+        }
     }
 
-    /// How many servers of a backend may be used.
+    /// Forgets those that have left and have no number any more.
+    pub fn retain(&mut self, servers: &Numbers, frontends: &Numbers) {
+        self.status.servers.retain(|server| servers.of(server.address).is_some());
+        self.status.frontends.retain(|frontend| frontends.of(frontend.bind).is_some());
+    }
+
+    /// How many active and how many backup servers of a backend may be used.
     #[must_use]
     pub fn usable_in(&self, backend: &str) -> usize {
-        let of_backend = self.status.servers.iter().filter(|server| server.backend == backend);
-        of_backend.filter(|server| server.health.as_ref().is_none_or(|health| health.up)).count()
+        let of_backend =
+            self.status.servers.iter().filter(|server| server.backend == backend && !server.leaving);
+        of_backend.filter(|server| server.is_up() && server.admin == Admin::Ready).count()
     }
+}
+
+fn frontend_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<FrontendStatus> {
+    let mut statuses: Vec<_> = config
+        .frontends
+        .iter()
+        .filter_map(|frontend| {
+            Some(FrontendStatus {
+                number: numbers.of(frontend.bind)?,
+                bind: frontend.bind,
+                name: frontend.name.clone(),
+                backend: config.backend_of(frontend).name.clone(),
+                leaving: false,
+            })
+        })
+        .collect();
+    let binds: Vec<SocketAddrV4> = config.frontends.iter().map(|frontend| frontend.bind).collect();
+    for number in numbers.leaving(&binds) {
+        let known = before.frontends.iter().find(|frontend| numbers.of(frontend.bind) == Some(number));
+        statuses.extend(known.map(|known| FrontendStatus { number, leaving: true, ..known.clone() }));
+    }
+    statuses
+}
+
+fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<ServerStatus> {
+    let mut statuses: Vec<_> = config
+        .servers()
+        .filter_map(|(backend, server)| {
+            let Inherited { admin, runtime_weight, health } = Inherited::of(backend, server, before);
+            Some(ServerStatus {
+                number: numbers.of(server.address)?,
+                address: server.address,
+                backend: backend.name.clone(),
+                name: server.name.clone(),
+                weight: server.weight,
+                runtime_weight,
+                admin,
+                leaving: false,
+                health: backend.check.is_some().then(|| health.cloned().unwrap_or_else(unchecked)),
+            })
+        })
+        .collect();
+    let addresses: Vec<SocketAddrV4> = config.servers().map(|(_, server)| server.address).collect();
+    for number in numbers.leaving(&addresses) {
+        let known = before.servers.iter().find(|server| numbers.of(server.address) == Some(number));
+        statuses.extend(known.map(|known| ServerStatus { number, leaving: true, ..known.clone() }));
+    }
+    statuses
+}
+
+/// The health of a server before its first check.
+fn unchecked() -> HealthStatus {
+    let changed_at = clock::monotonic().as_millis() as u64;
+    HealthStatus { up: true, text: "UP".to_owned(), changed_at, check: None }
 }
 
 fn check_status(result: &CheckResult) -> CheckStatus {

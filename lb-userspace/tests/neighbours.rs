@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use tokio::sync::mpsc;
 use tokio::time;
 
-use xlb::neighbours::{Error, Interface, NextHop, Resolver};
+use xlb::neighbours::{Error, Event, Interface, NextHop, Resolver};
 
 const BALANCER: Ipv4Addr = Ipv4Addr::new(198, 18, 50, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 50, 2);
@@ -104,20 +104,25 @@ async fn lb0() -> Interface {
     Interface::lookup("lb0").await.expect("look up lb0")
 }
 
-async fn start(servers: &[Ipv4Addr]) -> (Resolver, mpsc::Receiver<NextHop>) {
+async fn start(servers: &[Ipv4Addr]) -> (Resolver, mpsc::Receiver<Event>) {
     let (sender, events) = mpsc::channel(1);
-    (Resolver::start(&lb0().await, servers, sender).await.expect("start the resolver"), events)
+    let resolver = Resolver::start(&lb0().await, numbered(servers), sender).await;
+    (resolver.expect("start the resolver"), events)
+}
+
+fn numbered(servers: &[Ipv4Addr]) -> impl Iterator<Item = (u16, Ipv4Addr)> {
+    (0..).zip(servers.iter().copied())
 }
 
 /// Waits until each of the expected addresses has been reported, and nothing contrary.
-async fn expect(events: &mut mpsc::Receiver<NextHop>, expected: &[(usize, Mac)]) {
+async fn expect(events: &mut mpsc::Receiver<Event>, expected: &[(u16, Mac)]) {
     let mut missing = expected.to_vec();
     while !missing.is_empty() {
         let event = time::timeout(Duration::from_secs(10), events.recv()).await;
         let event =
             event.unwrap_or_else(|_| panic!("never reported: {missing:?}")).expect("running resolver");
-        if let Some(mac) = event.mac {
-            let place = missing.iter().position(|wanted| *wanted == (event.server, mac));
+        if let Event::NextHop(NextHop { server, mac: Some(mac) }) = event {
+            let place = missing.iter().position(|wanted| *wanted == (server, mac));
             missing.swap_remove(place.unwrap_or_else(|| panic!("{event:?} instead of {missing:?}")));
         }
     }
@@ -202,12 +207,40 @@ fn a_link_that_was_down_is_resolved_anew() {
 }
 
 #[test]
+fn other_servers_are_followed_when_they_change() {
+    in_lab(async |_| {
+        let (resolver, mut events) = start(&[NOBODY]).await;
+        until("the first is managed", || managed() == [NOBODY.to_string()]).await;
+        resolver.set_servers([(7, SERVER)]);
+        expect(&mut events, &[(7, SERVER_MAC)]).await;
+        until("only the other one is managed", || managed() == [SERVER.to_string()]).await;
+    });
+}
+
+#[test]
+fn a_changed_interface_is_reported() {
+    in_lab(async |_| {
+        let (_resolver, mut events) = start(&[SERVER]).await;
+        expect(&mut events, &[(0, SERVER_MAC)]).await;
+        ip("link set lb0 mtu 1400");
+        let changed = time::timeout(Duration::from_secs(10), async {
+            loop {
+                if let Some(Event::Interface(interface)) = events.recv().await {
+                    return interface;
+                }
+            }
+        });
+        assert_eq!(changed.await.expect("it is reported").mtu, 1400);
+    });
+}
+
+#[test]
 fn servers_elsewhere_are_refused() {
     in_lab(async |_| {
         let lb0 = lb0().await;
         let error = async |server| {
             let (sender, _events) = mpsc::channel(1);
-            let result = Resolver::start(&lb0, &[SERVER, server], sender).await;
+            let result = Resolver::start(&lb0, numbered(&[SERVER, server]), sender).await;
             result.err().expect("an error").to_string()
         };
         let elsewhere = error(Ipv4Addr::new(198, 18, 70, 5)).await;

@@ -4,8 +4,7 @@ use std::fmt;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use anyhow::Result;
-
+use super::Error;
 use crate::config::{Config, Loaded};
 
 /// Validate a configuration without touching the system.
@@ -17,7 +16,7 @@ pub struct Args {
 }
 
 /// Says what is in the configuration, or why it cannot be used.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<(), Error> {
     let Loaded { config, warnings, .. } = Loaded::load(&args.config)?;
     write!(stdout(), "{}: OK\n{}", args.config.display(), Summary(&config))?;
     if !warnings.is_empty() {

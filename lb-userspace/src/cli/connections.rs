@@ -2,9 +2,9 @@
 
 use std::io::{Write, stdout};
 
-use anyhow::Result;
 use lb_common::tcp::State;
 
+use super::Error;
 use crate::dataplane::pins::Pins;
 use crate::observe::Observer;
 use crate::stats::{ClientFilter, Filter, Style, connections_json, connections_table, parse_state};
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 /// Prints them.
-pub fn run(args: &Args, pins: &Pins) -> Result<()> {
+pub fn run(args: &Args, pins: &Pins) -> Result<(), Error> {
     let filter = Filter {
         client: args.client,
         server: args.server.clone(),

@@ -4,10 +4,9 @@ use std::fs;
 use std::io::{Read, Write, stderr, stdin, stdout};
 use std::net::Ipv4Addr;
 
-use anyhow::Result;
-
+use super::Error;
 use crate::config::haproxy::{self, Import};
-use crate::config::{Error, Loaded, interface_with};
+use crate::config::{self, Loaded, interface_with};
 
 /// The argument that stands for standard input, and what messages call it.
 const STDIN: (&str, &str) = ("-", "haproxy.cfg");
@@ -27,7 +26,7 @@ pub struct Args {
 /// Prints the new configuration, and on standard error what to know about it.
 ///
 /// The result is validated like any other configuration; what is wrong with it is an error.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<(), Error> {
     let (file, text) = read(&args.file)?;
     let Import { toml, notes } = haproxy::import(&file, &text, |address| interface(args, address))?;
     write!(stdout(), "{toml}")?;
@@ -36,7 +35,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn read(file: &str) -> Result<(String, String), Error> {
+fn read(file: &str) -> Result<(String, String), config::Error> {
     let (name, text) = if file == STDIN.0 {
         let mut text = String::new();
         (STDIN.1, stdin().read_to_string(&mut text).map(|_| text))
@@ -46,7 +45,7 @@ fn read(file: &str) -> Result<(String, String), Error> {
     let name = name.to_owned();
     match text {
         Ok(text) => Ok((name, text)),
-        Err(source) => Err(Error::Unreadable { file: name, source }),
+        Err(source) => Err(config::Error::Unreadable { file: name, source }),
     }
 }
 

@@ -3,8 +3,11 @@
 pub mod check;
 pub mod connections;
 pub mod detach;
+mod error;
 pub mod import;
+pub mod reload;
 pub mod run;
+pub mod server;
 pub mod stats;
 
 use std::path::PathBuf;
@@ -13,12 +16,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::dataplane::pins::{DEFAULT_DIRECTORY, Pins};
-use crate::{config, dataplane, preflight};
+use crate::socket;
 
-/// The configuration is wrong.
-const EXIT_CONFIGURATION: u8 = 2;
-/// The environment is wrong; nothing was changed.
-const EXIT_ENVIRONMENT: u8 = 3;
+pub use error::Error;
 
 /// A layer-4 TCP load balancer that forwards in the Linux kernel.
 #[derive(Debug, Parser)]
@@ -27,6 +27,10 @@ pub struct Cli {
     /// Where the data plane's maps and link are pinned
     #[arg(long, global = true, env = "XLB_PINS", value_name = "DIR", default_value = DEFAULT_DIRECTORY)]
     pins: PathBuf,
+
+    /// Where the agent listens for `xlb reload` and `xlb server`
+    #[arg(long, global = true, env = "XLB_SOCKET", value_name = "FILE", default_value = socket::DEFAULT_PATH)]
+    socket: PathBuf,
 
     #[command(subcommand)]
     command: Command,
@@ -40,6 +44,8 @@ enum Command {
     Connections(connections::Args),
     Import(import::Args),
     Detach(detach::Args),
+    Reload(reload::Args),
+    Server(server::Args),
 }
 
 impl Cli {
@@ -48,52 +54,36 @@ impl Cli {
     pub fn run(&self, object: &'static [u8]) -> ExitCode {
         let pins = Pins::new(&self.pins);
         let outcome = match &self.command {
-            Command::Run(args) => run::run(args, &pins, object),
+            Command::Run(args) => run::run(args, &pins, &self.socket, object),
             Command::Check(args) => check::run(args),
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),
             Command::Import(args) => import::run(args),
             Command::Detach(args) => detach::run(args, &pins),
+            Command::Reload(args) => reload::run(args, &self.socket),
+            Command::Server(args) => server::run(args, &self.socket),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+            Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{}", describe(&error));
-                ExitCode::from(exit_code(&error))
+                ExitCode::from(error.exit_code())
             }
         }
     }
 }
 
 /// The error and its causes, as far as it does not name them itself.
-fn describe(error: &anyhow::Error) -> String {
+fn describe(error: &Error) -> String {
     let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
         }
+        cause = error.source();
     }
     text
-}
-
-/// What kind of error it is, for scripts.
-fn exit_code(error: &anyhow::Error) -> u8 {
-    let is_taken = |error: &dataplane::Error| matches!(error, dataplane::Error::Taken(_));
-    if error.is::<config::Error>() || error.is::<config::Problems>() {
-        EXIT_CONFIGURATION
-    } else if error.is::<preflight::Error>()
-        || error.is::<crate::neighbours::Error>()
-        || error.is::<dataplane::attach::AttachError>()
-        || error.downcast_ref().is_some_and(is_taken)
-    {
-        EXIT_ENVIRONMENT
-    } else {
-        1
-    }
-}
-
-/// Whether whoever read our output has seen enough.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

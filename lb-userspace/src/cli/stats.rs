@@ -4,8 +4,7 @@ use std::io::{IsTerminal, Write, stdout};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
-
+use super::Error;
 use crate::dataplane::pins::Pins;
 use crate::observe::Observer;
 use crate::stats::{self, Style};
@@ -26,7 +25,7 @@ pub struct Args {
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// Prints once, or until interrupted.
-pub fn run(args: &Args, pins: &Pins) -> Result<()> {
+pub fn run(args: &Args, pins: &Pins) -> Result<(), Error> {
     let Some(pause) = args.watch else { return show(args, pins) };
     loop {
         if stdout().is_terminal() {
@@ -46,7 +45,7 @@ fn pause(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected seconds, 0.1 or more".to_owned())
 }
 
-fn show(args: &Args, pins: &Pins) -> Result<()> {
+fn show(args: &Args, pins: &Pins) -> Result<(), Error> {
     let snapshot = Observer::open(pins)?.snapshot()?;
     let text = if args.json { stats::json(&snapshot) } else { stats::table(&snapshot, Style::of_stdout()) };
     Ok(writeln!(stdout(), "{}", text.trim_end())?)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use aya::programs::links::FdLink;
-use aya::programs::xdp::XdpLinkId;
+use aya::programs::xdp::{XdpLink, XdpLinkId};
 use aya::programs::{ProgramError, Xdp, XdpMode};
 
 /// How the program is attached.
@@ -90,6 +90,15 @@ pub fn attach(program: &mut Xdp, interface: &str, wanted: WantedMode) -> Result<
     let link = program.take_link(id).map_err(|_| no_link())?;
     let link = FdLink::try_from(link).map_err(|_| no_link())?;
     Ok(Attached { mode, why_not_native, link })
+}
+
+/// Replaces the program of a link by a loaded one, in one step: each packet meets one of the two.
+pub fn swap(program: &mut Xdp, link: FdLink, interface: &str) -> Result<(), AttachError> {
+    let error = |source| AttachError::Other { interface: interface.to_owned(), source };
+    let link = XdpLink::try_from(link).map_err(|_| AttachError::NoLink(interface.to_owned()))?;
+    let id = program.attach_to_link(link).map_err(error)?;
+    // The pin holds the link, so the handle may go, and must not take the program with it.
+    program.take_link(id).map(drop).map_err(error)
 }
 
 fn attach_in(program: &mut Xdp, interface: &str, mode: Mode) -> Result<(Mode, XdpLinkId), AttachError> {

@@ -97,6 +97,11 @@ impl Maps {
         Ok(sum)
     }
 
+    /// Forgets the traffic between a frontend and a server, whose numbers others have had.
+    pub fn clear_path(&mut self, frontend: u16, server: u16) -> Result<(), Error> {
+        self.paths.clear(path(frontend, server))
+    }
+
     /// How many packets were not forwarded for a reason.
     pub fn reason(&self, reason: Reason) -> Result<u64, Error> {
         Ok(self.reasons.get(reason as u32)?.iter().sum())

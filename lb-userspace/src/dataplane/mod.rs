@@ -5,6 +5,7 @@
 
 pub mod allow;
 pub mod attach;
+mod definition;
 pub mod events;
 pub mod maps;
 mod memory;
@@ -68,8 +69,8 @@ pub enum Error {
     NotRunning(PathBuf),
     /// The pinned maps are those of another version.
     #[error(
-        "the data plane at {path} has layout {found}, this xlb knows layout {known}; \
-         use the xlb that started it, or take it down with `xlb detach`",
+        "the data plane at {path} has layout {found}, this xlb knows layout {known}; use the xlb that \
+         started it, or end its connections: `xlb run --fresh` starts anew, `xlb detach` takes it down",
         path = path.display()
     )]
     Layout {
@@ -80,16 +81,37 @@ pub enum Error {
         /// Ours.
         known: u32,
     },
-    /// More servers than places that their addresses hash to.
-    #[error("the address {0} collides with those of too many other servers; change its address or port")]
-    Endpoint(std::net::SocketAddrV4),
-    /// Somebody else has made the directory of the pins.
+    /// The pinned maps are of this layout, but not what the program needs.
     #[error(
-        "a data plane is already there, pinned at {path}: another agent has just started; \
-         take it down with `xlb detach` if it is not running",
-        path = .0.display()
+        "the data plane at {path} has another map {name}: {found}; this xlb needs {needed}; use the xlb \
+         that started it, or end its connections: `xlb run --fresh` starts anew, `xlb detach` takes it down",
+        path = path.display()
     )]
-    Taken(PathBuf),
+    OtherMap {
+        /// Where.
+        path: PathBuf,
+        /// The map's name.
+        name: &'static str,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        needed: String,
+    },
+    /// The pinned link cannot be used.
+    #[error("cannot use the pinned link: {0}")]
+    Link(#[from] aya::programs::links::LinkError),
+    /// Another process works on the pins.
+    #[error(
+        "the data plane at {path} has an agent already{agent}; stop it first, or give `xlb reload` for a \
+         changed configuration",
+        path = path.display(), agent = agent.map_or(String::new(), |pid| format!(" (process {pid})"))
+    )]
+    Taken {
+        /// Where.
+        path: PathBuf,
+        /// The process, as far as it has said so.
+        agent: Option<u32>,
+    },
     /// The status has grown too long for its map.
     #[error("the names and messages of the servers do not fit the map that the CLI reads them from")]
     StatusTooLong,

@@ -1,10 +1,13 @@
 //! Loads the eBPF object.
 
+use std::path::Path;
+
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use lb_common::index::buckets_for;
 
 use super::Error;
+use super::maps::NAMES;
 
 /// The product's eBPF object, as the build made it.
 pub static XLB: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer.bpf.o"));
@@ -29,16 +32,40 @@ impl Sizes {
     pub const fn slots(self) -> u32 {
         self.max_servers * self.nat_ports as u32
     }
+
+    /// How many elements a map has, if that follows from the sizes.
+    pub(super) fn entries(self, map: &str) -> Option<u32> {
+        match map {
+            "SLOTS" | "DETAILS" => Some(self.slots()),
+            "INDEX" => Some(buckets_for(self.slots())),
+            _ => None,
+        }
+    }
 }
 
 /// Loads an object's maps, sized as wanted. Its programs are not in the kernel yet.
 pub fn load(object: &[u8], sizes: Sizes) -> Result<Ebpf, Error> {
-    let mut loader = EbpfLoader::new();
-    loader
-        .map_max_entries("SLOTS", sizes.slots())
-        .map_max_entries("DETAILS", sizes.slots())
-        .map_max_entries("INDEX", buckets_for(sizes.slots()));
+    Ok(loader(sizes).load(object)?)
+}
+
+/// Loads an object around the maps that are pinned in a directory, whose definitions have been
+/// compared with what it needs.
+pub(super) fn load_over(object: &[u8], sizes: Sizes, pins: &Path) -> Result<Ebpf, Error> {
+    let mut loader = loader(sizes);
+    for name in NAMES {
+        loader.map_pin_path(name, pins.join(name));
+    }
     Ok(loader.load(object)?)
+}
+
+fn loader(sizes: Sizes) -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    for name in NAMES {
+        if let Some(entries) = sizes.entries(name) {
+            loader.map_max_entries(name, entries);
+        }
+    }
+    loader
 }
 
 /// Loads an XDP program of the object into the kernel.

@@ -1,29 +1,54 @@
 //! What keeps a data plane alive without its agent: its pins in a bpf file system.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
-use aya::programs::links::FdLink;
+use aya::programs::links::{FdLink, PinnedLink};
 use lb_common::LAYOUT_VERSION;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 
 use super::maps::{Maps, NAMES};
+use super::object::{self, Sizes};
 use super::setup::SetupMemory;
 use super::status::{self, StatusBoard};
 use super::ticker::{self, Ticker};
-use super::{Error, object};
+use super::{Error, definition};
 
 /// Where the pins of the host's one data plane are.
 pub const DEFAULT_DIRECTORY: &str = "/sys/fs/bpf/xlb";
 
 const LINK: &str = "link";
 
+/// Behind the name of a pin that is to replace another; names with a dot are not allowed there.
+const NEXT: &str = "_next";
+
 /// A directory of pins.
 #[derive(Clone, Debug)]
 pub struct Pins {
     directory: PathBuf,
+}
+
+/// The right to change what is pinned. One process has it, until it drops this or ends.
+#[derive(Debug)]
+pub struct Claim {
+    directory: PathBuf,
+    lock: Flock<File>,
+}
+
+/// What there is in a directory of pins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// What is left of a start that was killed before it attached anything: nothing is forwarded.
+    Ruins,
+    /// A data plane.
+    DataPlane,
 }
 
 impl Pins {
@@ -39,25 +64,53 @@ impl Pins {
         &self.directory
     }
 
-    /// Whether anything is pinned.
-    pub fn exist(&self) -> Result<bool, Error> {
+    /// What is pinned.
+    pub fn find(&self) -> Result<Found, Error> {
         match fs::read_dir(&self.directory) {
-            Ok(mut entries) => Ok(entries.next().is_some()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Ok(mut entries) => Ok(match entries.next() {
+                None => Found::Nothing,
+                Some(_) if self.directory.join(LINK).exists() => Found::DataPlane,
+                Some(_) => Found::Ruins,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
             Err(source) => Err(self.file_error(source)),
         }
     }
 
-    /// Makes the directory, and so the one who made it its owner.
-    pub fn claim(&self) -> Result<(), Error> {
-        // An empty one is what is left of a run that was killed before it pinned anything.
-        let _ = fs::remove_dir(&self.directory);
-        match fs::create_dir(&self.directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(Error::Taken(self.directory.clone()))
+    /// Takes the right to change what is pinned, and makes the directory where there is none.
+    pub fn claim(&self) -> Result<Claim, Error> {
+        loop {
+            match fs::create_dir(&self.directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(self.file_error(error));
+                }
+                _ => {}
             }
-            other => other.map_err(|source| self.file_error(source)),
+            // Whoever has just taken a data plane down has removed the directory.
+            if let Some(claim) = self.try_claim()? {
+                return Ok(claim);
+            }
         }
+    }
+
+    /// Locks the directory; none if it is not there any more once it is locked.
+    fn try_claim(&self) -> Result<Option<Claim>, Error> {
+        let file = match File::open(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(|source| self.file_error(source))?,
+        };
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => Error::Taken { path: self.directory.clone(), agent: self.agent() },
+            errno => self.file_error(errno.into()),
+        })?;
+        let claim = Claim { directory: self.directory.clone(), lock };
+        Ok(claim.is_of_the_directory().then_some(claim))
+    }
+
+    /// The process that says it is the agent.
+    fn agent(&self) -> Option<u32> {
+        let status = self.open_board().and_then(|board| board.read()).ok()?;
+        Some(status.pid).filter(|pid| *pid != 0)
     }
 
     /// Pins the maps of a loaded object, and makes the one that the CLI reads names and health from.
@@ -70,30 +123,67 @@ impl Pins {
         StatusBoard::create(&self.directory.join(status::NAME))
     }
 
-    /// Pins a loaded program of the object under its own name.
-    pub fn pin_program(&self, ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
-        let path = self.directory.join(name);
-        object::program(ebpf, name)?.pin(&path).map_err(|source| Error::Pin { path, source })
+    /// Loads an object around the pinned maps, if they are what it needs.
+    pub fn load(&self, object: &[u8], sizes: Sizes) -> Result<Ebpf, Error> {
+        definition::check(object, sizes, &self.directory)?;
+        object::load_over(object, sizes, &self.directory)
     }
 
-    /// Pins the link that holds the program on the interface.
+    /// Pins a loaded program of the object under its own name, in place of the one that may have it.
+    pub fn pin_program(&self, ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
+        self.replace(name, |path| {
+            object::program(ebpf, name)?
+                .pin(path)
+                .map_err(|source| Error::Pin { path: path.to_owned(), source })
+        })
+    }
+
+    /// Pins the link that holds the program on the interface, in place of the one that may be there.
     pub fn pin_link(&self, link: FdLink) -> Result<(), Error> {
-        let path = self.directory.join(LINK);
-        // The pin holds the link from here on, so the handle may go.
-        link.pin(&path).map(drop).map_err(|source| Error::Pin { path, source })
+        self.replace(LINK, |path| {
+            // The pin holds the link from here on, so the handle may go.
+            link.pin(path).map(drop).map_err(|source| Error::Pin { path: path.to_owned(), source })
+        })
+    }
+
+    /// Makes a pin beside the one that it is to replace, and moves it there in one step.
+    fn replace(&self, name: &str, pin: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+        let (next, path) = (self.directory.join(format!("{name}{NEXT}")), self.directory.join(name));
+        // Of an agent that was killed between the two steps.
+        remove_file(&next)?;
+        pin(&next)?;
+        fs::rename(&next, &path).map_err(|source| Error::File { path, source })
+    }
+
+    /// Opens the pinned link, and tells the id of the program that it holds.
+    pub fn open_link(&self) -> Result<(FdLink, u32), Error> {
+        let link: FdLink = PinnedLink::from_pin(self.directory.join(LINK))?.into();
+        let program = link.info()?.program_id();
+        Ok((link, program))
     }
 
     /// Opens the pinned maps, if they are of the layout that this program knows.
     pub fn open(&self) -> Result<(Maps, StatusBoard), Error> {
-        if !self.exist()? {
+        if self.find()? == Found::Nothing {
             return Err(Error::NotRunning(self.directory.clone()));
         }
-        let found = SetupMemory::new(&self.open_map("SETUP")?)?.get().settings.layout_version;
-        if found != LAYOUT_VERSION {
-            return Err(Error::Layout { path: self.directory.clone(), found, known: LAYOUT_VERSION });
-        }
+        self.check_layout()?;
         let maps = Maps::gather(|name| self.open_map(name))?;
-        Ok((maps, StatusBoard::open(&self.directory.join(status::NAME))?))
+        Ok((maps, self.open_board()?))
+    }
+
+    /// Fails unless the pinned maps are of the layout that this program knows.
+    pub fn check_layout(&self) -> Result<(), Error> {
+        let found = SetupMemory::layout_version(&self.open_map("SETUP")?)?;
+        if found == LAYOUT_VERSION {
+            return Ok(());
+        }
+        Err(Error::Layout { path: self.directory.clone(), found, known: LAYOUT_VERSION })
+    }
+
+    /// Opens what the agent left word in.
+    pub fn open_board(&self) -> Result<StatusBoard, Error> {
+        StatusBoard::open(&self.directory.join(status::NAME))
     }
 
     /// Opens the pinned clock of the packet path.
@@ -106,22 +196,30 @@ impl Pins {
         MapData::from_pin(path).and_then(Map::from_map_data).map_err(|source| Error::Map { name, source })
     }
 
+    /// Takes the data plane down and removes the directory. Tells whether there was anything.
+    pub fn remove(&self) -> Result<bool, Error> {
+        let found = self.clear()?;
+        match fs::remove_dir(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.file_error(error)),
+            _ => Ok(found),
+        }
+    }
+
     /// Takes the data plane down: with its last pin, the link is gone and the program is off the
     /// interface. Tells whether there was anything.
-    pub fn remove(&self) -> Result<bool, Error> {
+    pub fn clear(&self) -> Result<bool, Error> {
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(self.file_error(source)),
         };
         // The link first, so that no packet meets a program without its maps' pins.
-        remove_file(&self.directory.join(LINK))?;
+        let mut found = remove_file(&self.directory.join(LINK))?;
         for entry in entries {
             let entry = entry.map_err(|source| self.file_error(source))?;
-            remove_file(&entry.path())?;
+            found |= remove_file(&entry.path())?;
         }
-        fs::remove_dir(&self.directory).map_err(|source| self.file_error(source))?;
-        Ok(true)
+        Ok(found)
     }
 
     fn file_error(&self, source: io::Error) -> Error {
@@ -129,10 +227,29 @@ impl Pins {
     }
 }
 
-fn remove_file(path: &Path) -> Result<(), Error> {
+impl Claim {
+    /// Whether the locked directory is the one that has the name.
+    fn is_of_the_directory(&self) -> bool {
+        let inode = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.ino());
+        let locked = inode(self.lock.metadata());
+        locked.is_some() && locked == inode(fs::metadata(&self.directory))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_of_the_directory() {
+            // Only one that nothing is pinned in goes.
+            let _ = fs::remove_dir(&self.directory);
+        }
+    }
+}
+
+/// Removes a file, and tells whether there was one.
+fn remove_file(path: &Path) -> Result<bool, Error> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::File { path: path.to_owned(), source }),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
     }
 }

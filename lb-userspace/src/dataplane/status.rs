@@ -3,6 +3,8 @@
 //! The packet path needs no names, so they are no part of its layouts; a JSON text in a map of its
 //! own survives the agent as the other maps do.
 
+use std::fmt;
+use std::net::SocketAddrV4;
 use std::path::Path;
 
 use aya::maps::{Array, Map, MapData};
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::Error;
-use super::table::{Raw, Table};
+use super::table::{self, Raw, Table};
 
 /// Everything that the CLI shows and the packet path does not know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,32 +26,109 @@ pub struct Status {
     pub interface: String,
     /// The mode of attachment.
     pub mode: String,
-    /// By frontend number.
+    /// In the order of the configuration; behind them those that are leaving.
     pub frontends: Vec<FrontendStatus>,
-    /// By server number.
+    /// In the order of the configuration; behind them those that are leaving.
     pub servers: Vec<ServerStatus>,
 }
 
 /// A frontend's names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrontendStatus {
+    /// Its number in the maps.
+    pub number: u16,
+    /// Where clients connect to.
+    pub bind: SocketAddrV4,
     /// Its name.
     pub name: String,
     /// Its backend's name.
     pub backend: String,
+    /// Whether it has left the configuration, and only its connections go on.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// A server's names and health.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerStatus {
+    /// Its number in the maps.
+    pub number: u16,
+    /// Where it listens.
+    pub address: SocketAddrV4,
     /// Its backend's name.
     pub backend: String,
     /// Its name.
     pub name: String,
-    /// Its weight.
+    /// The weight that the configuration gives it.
     pub weight: u32,
+    /// The weight that the operator gave it since.
+    #[serde(default)]
+    pub runtime_weight: Option<u32>,
+    /// What the operator wants of it.
+    #[serde(default)]
+    pub admin: Admin,
+    /// Whether it has left the configuration, and only its connections go on.
+    #[serde(default)]
+    pub leaving: bool,
     /// What the health checks say; none when it is not checked.
     pub health: Option<HealthStatus>,
+}
+
+/// What the operator wants of a server, in HAProxy's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Admin {
+    /// That it works.
+    #[default]
+    Ready,
+    /// That it gets no new connections.
+    Drain,
+    /// That it gets no new connections and is not checked.
+    Maint,
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        })
+    }
+}
+
+impl ServerStatus {
+    /// Its share of new connections, if it gets any.
+    #[must_use]
+    pub fn effective_weight(&self) -> u32 {
+        self.runtime_weight.unwrap_or(self.weight)
+    }
+
+    /// Whether its health allows new connections.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.health.as_ref().is_none_or(|health| health.up)
+    }
+}
+
+impl Status {
+    /// The server at an address.
+    #[must_use]
+    pub fn server_at(&self, address: SocketAddrV4) -> Option<&ServerStatus> {
+        self.servers.iter().find(|server| server.address == address)
+    }
+
+    /// The server with a number.
+    #[must_use]
+    pub fn server(&self, number: u16) -> Option<&ServerStatus> {
+        self.servers.iter().find(|server| server.number == number)
+    }
+
+    /// The frontend with a number.
+    #[must_use]
+    pub fn frontend(&self, number: u16) -> Option<&FrontendStatus> {
+        self.frontends.iter().find(|frontend| frontend.number == number)
+    }
 }
 
 /// A server's health, in HAProxy's words.
@@ -100,6 +179,7 @@ struct Page {
 /// The `STATUS` map: two pages, written in turn, so that a reader always finds a whole one.
 pub struct StatusBoard {
     pages: Table<Page>,
+    memory: u64,
 }
 
 impl StatusBoard {
@@ -113,8 +193,11 @@ impl StatusBoard {
 
     /// Opens a pinned board.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let map = MapData::from_pin(path).and_then(Map::from_map_data);
-        Ok(Self { pages: Table::new(NAME, map.map_err(|source| Error::Map { name: NAME, source })?)? })
+        let error = |source| Error::Map { name: NAME, source };
+        let data = MapData::from_pin(path).map_err(error)?;
+        let memory = table::memory(&data).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let map = Map::from_map_data(data).map_err(error)?;
+        Ok(Self { pages: Table::new(NAME, map)?, memory })
     }
 
     /// Replaces the status. One writer at a time.
@@ -134,6 +217,12 @@ impl StatusBoard {
         let page = self.newest()?;
         let text = &page.text[..(page.length as usize).min(TEXT)];
         Ok(serde_json::from_slice(text).unwrap_or_default())
+    }
+
+    /// Its name, and the bytes of kernel memory that it holds.
+    #[must_use]
+    pub const fn memory(&self) -> (&'static str, u64) {
+        (NAME, self.memory)
     }
 
     fn newest(&self) -> Result<Page, Error> {

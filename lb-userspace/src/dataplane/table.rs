@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use aya::maps::{Array, Map, MapData, PerCpuArray};
+use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -79,6 +79,15 @@ impl<T: Value> PerCpuTable<T> {
             Ok(values) => Ok(values.iter().map(|raw| raw.0).collect()),
             Err(source) => Err(Error::Map { name: self.name, source }),
         }
+    }
+
+    /// Sets element `index` of every CPU to zero.
+    pub fn clear(&mut self, index: u32) -> Result<(), Error> {
+        let error = |source| Error::Map { name: self.name, source };
+        let cpus = self.array.get(&index, 0).map_err(error)?.len();
+        let zeros = PerCpuValues::try_from(vec![Raw(T::new_zeroed()); cpus]);
+        let zeros = zeros.map_err(|error| Error::Map { name: self.name, source: error.into() })?;
+        self.array.set(index, zeros, 0).map_err(|source| Error::Map { name: self.name, source })
     }
 }
 

@@ -76,7 +76,17 @@ pub(super) async fn install(handle: &Handle, interface: u32, address: Ipv4Addr) 
 
 /// Deletes the entries that [`install`] made. The host resolves anew what it needs itself.
 pub(super) async fn release(handle: &Handle, interface: u32) -> Result<(), Error> {
-    for entry in list(handle, interface).await?.into_iter().filter(|entry| entry.is_ours) {
+    release_unless(handle, interface, |_| false).await
+}
+
+/// Deletes those of them that are not needed any more.
+pub(super) async fn release_unless(
+    handle: &Handle,
+    interface: u32,
+    is_needed: impl Fn(Ipv4Addr) -> bool,
+) -> Result<(), Error> {
+    let entries = list(handle, interface).await?;
+    for entry in entries.into_iter().filter(|entry| entry.is_ours && !is_needed(entry.address)) {
         match handle.neighbours().del(deletion(interface, entry.address)).execute().await {
             Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENOENT => {}
             result => result.map_err(Error::request("delete a managed neighbour"))?,

@@ -16,5 +16,5 @@ mod table;
 
 pub use error::Error;
 pub use interface::{AttachedXdp, Interface, XdpMode, until_detached};
-pub use resolver::{Resolver, release};
+pub use resolver::{Event, Resolver, check_routes, release};
 pub use table::NextHop;

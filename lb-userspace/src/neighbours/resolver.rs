@@ -1,10 +1,12 @@
 //! Resolves the servers' next hops and follows their changes.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::netlink::{Notification, Notifications, Requests};
 use super::notice::Notice;
@@ -17,19 +19,33 @@ use super::{Error, Interface, entry, route};
 /// an agent that was killed.
 pub struct Resolver {
     interface: u32,
+    servers: mpsc::UnboundedSender<Servers>,
     follower: JoinSet<()>,
 }
+
+/// Something that the data plane has to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A server's next hop is now this.
+    NextHop(NextHop),
+    /// The interface has another MAC address or MTU.
+    Interface(Interface),
+}
+
+/// Servers by number.
+type Servers = BTreeMap<u16, Ipv4Addr>;
 
 /// The task's state.
 struct Follower {
     interface: Interface,
-    servers: Vec<Ipv4Addr>,
+    servers: Servers,
+    changed_servers: mpsc::UnboundedReceiver<Servers>,
     requests: Requests,
     notifications: Notifications,
     table: Table,
     /// What is wrong with the route to each server, so that it is said once.
-    problems: Vec<Option<String>>,
-    events: mpsc::Sender<NextHop>,
+    problems: BTreeMap<u16, String>,
+    events: mpsc::Sender<Event>,
 }
 
 impl Resolver {
@@ -40,16 +56,26 @@ impl Resolver {
     /// `interface`.
     pub async fn start(
         interface: &Interface,
-        servers: &[Ipv4Addr],
-        events: mpsc::Sender<NextHop>,
+        servers: impl IntoIterator<Item = (u16, Ipv4Addr)>,
+        events: mpsc::Sender<Event>,
     ) -> Result<Self, Error> {
-        let mut follower = Follower::new(interface.clone(), servers.to_vec(), events).await?;
+        let (sender, changed_servers) = mpsc::unbounded_channel();
+        let servers = servers.into_iter().collect();
+        let mut follower = Follower::new(interface.clone(), servers, changed_servers, events).await?;
         // The first changes are part of what is known at first, which the task reports.
         if let Err(error) = follower.look_at_neighbours().await {
             follower.release().await?;
             return Err(error);
         }
-        Ok(Self { interface: interface.index, follower: JoinSet::from_iter([follower.run()]) })
+        let follower = JoinSet::from_iter([follower.run()]);
+        Ok(Self { interface: interface.index, servers: sender, follower })
+    }
+
+    /// Follows these servers from now on. One that cannot be reached is only warned about; see
+    /// [`check_routes`].
+    pub fn set_servers(&self, servers: impl IntoIterator<Item = (u16, Ipv4Addr)>) {
+        // It fails only when the follower has panicked, which has been said.
+        let _ = self.servers.send(servers.into_iter().collect());
     }
 
     /// Stops, and removes what was installed in the kernel.
@@ -57,6 +83,18 @@ impl Resolver {
         self.follower.shutdown().await;
         release(self.interface).await
     }
+}
+
+/// Fails if one of these servers cannot be reached by an interface.
+pub async fn check_routes(
+    interface: &Interface,
+    servers: impl IntoIterator<Item = Ipv4Addr>,
+) -> Result<(), Error> {
+    let requests = Requests::open()?;
+    for server in servers {
+        route::next_hop(requests.handle(), interface, server).await?;
+    }
+    Ok(())
 }
 
 /// Removes the neighbour entries that any resolver has installed on an interface.
@@ -67,39 +105,46 @@ pub async fn release(interface: u32) -> Result<(), Error> {
 impl Follower {
     async fn new(
         interface: Interface,
-        servers: Vec<Ipv4Addr>,
-        events: mpsc::Sender<NextHop>,
+        servers: Servers,
+        changed_servers: mpsc::UnboundedReceiver<Servers>,
+        events: mpsc::Sender<Event>,
     ) -> Result<Self, Error> {
         // Subscribed before the first look, so that no change falls in between.
         let notifications = Notifications::subscribe()?;
         let requests = Requests::open()?;
         let mut next_hops = Vec::with_capacity(servers.len());
-        for server in &servers {
-            next_hops.push(route::next_hop(requests.handle(), &interface, *server).await?);
+        for (number, server) in &servers {
+            next_hops.push((*number, route::next_hop(requests.handle(), &interface, *server).await?));
         }
-        let problems = vec![None; servers.len()];
         let table = Table::new(next_hops);
-        Ok(Self { interface, servers, requests, notifications, table, problems, events })
+        let problems = BTreeMap::new();
+        Ok(Self { interface, servers, changed_servers, requests, notifications, table, problems, events })
     }
 
     async fn run(mut self) {
-        let mut changes = self.table.all();
+        let mut news: Vec<_> = self.table.all().into_iter().map(Event::NextHop).collect();
         loop {
-            for change in changes {
-                if self.events.send(change).await.is_err() {
+            for event in news {
+                if self.events.send(event).await.is_err() {
                     return;
                 }
             }
-            let Some(notification) = self.notifications.next().await else {
-                error!("the netlink socket has failed; next hops are not followed any more");
-                return;
+            news = tokio::select! {
+                notification = self.notifications.next() => match notification {
+                    Some(notification) => self.take_in(notification).await,
+                    None => self.subscribe_again().await,
+                },
+                servers = self.changed_servers.recv() => match servers {
+                    Some(servers) => self.set_servers(servers).await,
+                    // The resolver is being dropped.
+                    None => return,
+                },
             };
-            changes = self.take_in(notification).await;
         }
     }
 
     /// Takes in a notification and those queued behind it, so that a burst costs one look.
-    async fn take_in(&mut self, first: Notification) -> Vec<NextHop> {
+    async fn take_in(&mut self, first: Notification) -> Vec<Event> {
         let mut changes = Vec::new();
         let mut look_again = false;
         let mut next = Some(first);
@@ -113,52 +158,96 @@ impl Follower {
             }
             next = self.notifications.queued();
         }
+        let mut events: Vec<_> = changes.into_iter().map(Event::NextHop).collect();
         if look_again {
-            changes.extend(self.look_again().await);
+            events.extend(self.look_again().await);
         }
-        changes
+        events
     }
 
-    async fn look_again(&mut self) -> Vec<NextHop> {
-        self.look_at_interface().await;
+    /// Opens another socket for notifications in place of one that has failed, and looks at what it
+    /// has missed.
+    async fn subscribe_again(&mut self) -> Vec<Event> {
+        const PAUSE: Duration = Duration::from_secs(1);
+        error!("the netlink socket has failed; opening another one");
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            match Notifications::subscribe() {
+                Ok(notifications) => self.notifications = notifications,
+                Err(error) => {
+                    error!("next hops are not followed: {error}");
+                    continue;
+                }
+            }
+            info!("next hops are followed again");
+            return self.look_again().await;
+        }
+    }
+
+    async fn set_servers(&mut self, servers: Servers) -> Vec<Event> {
+        let mut next_hops = Vec::with_capacity(servers.len());
+        for (number, server) in &servers {
+            match route::next_hop(self.requests.handle(), &self.interface, *server).await {
+                Ok(next_hop) => next_hops.push((*number, next_hop)),
+                Err(error) => warn!("{error}"),
+            }
+        }
+        self.servers = servers;
+        self.problems.retain(|number, _| self.servers.contains_key(number));
+        self.table.replace(next_hops);
+        let changes = self.see_neighbours().await;
+        let (handle, interface) = (self.requests.handle(), self.interface.index);
+        let released = entry::release_unless(handle, interface, |address| self.table.contains(address)).await;
+        if let Err(error) = released {
+            warn!("neighbour entries that are not needed any more stay: {error}");
+        }
+        changes.into_iter().map(Event::NextHop).collect()
+    }
+
+    async fn look_again(&mut self) -> Vec<Event> {
+        let mut events: Vec<_> = self.look_at_interface().await.into_iter().map(Event::Interface).collect();
         self.look_at_routes().await;
+        events.extend(self.see_neighbours().await.into_iter().map(Event::NextHop));
+        events
+    }
+
+    async fn see_neighbours(&mut self) -> Vec<NextHop> {
         self.look_at_neighbours().await.unwrap_or_else(|error| {
             warn!("next hops not refreshed: {error}");
             Vec::new()
         })
     }
 
-    /// Says so when the interface is not any more what the data plane was told.
-    async fn look_at_interface(&mut self) {
-        let known = &self.interface;
-        match Interface::lookup(&known.name).await {
+    /// The interface, if it is not any more what the data plane was told.
+    async fn look_at_interface(&mut self) -> Option<Interface> {
+        match Interface::lookup(&self.interface.name).await {
             Ok(now) => {
-                if (now.mac, now.mtu) != (known.mac, known.mtu) {
-                    let (name, mac, mtu) = (&now.name, now.mac, now.mtu);
-                    error!("{name} has changed (MAC address {mac}, MTU {mtu}); restart xlb to follow it");
-                }
-                self.interface = now;
+                let known = std::mem::replace(&mut self.interface, now.clone());
+                ((now.mac, now.mtu) != (known.mac, known.mtu)).then_some(now)
             }
-            Err(error) => error!("{error}; nothing is forwarded"),
+            Err(error) => {
+                error!("{error}; nothing is forwarded");
+                None
+            }
         }
     }
 
     /// Looks up all routes. Where there is none any more, the last one known stays.
     async fn look_at_routes(&mut self) {
-        for (number, server) in self.servers.iter().enumerate() {
-            let problem = match route::next_hop(self.requests.handle(), &self.interface, *server).await {
+        for (number, server) in &self.servers {
+            match route::next_hop(self.requests.handle(), &self.interface, *server).await {
                 Ok(next_hop) => {
-                    self.table.route(number, next_hop);
-                    None
+                    self.table.route(*number, next_hop);
+                    self.problems.remove(number);
                 }
-                Err(error) => Some(error.to_string()),
-            };
-            if let Some(problem) = &problem
-                && self.problems[number].as_ref() != Some(problem)
-            {
-                warn!("{problem}");
+                Err(error) => {
+                    let problem = error.to_string();
+                    if self.problems.get(number) != Some(&problem) {
+                        warn!("{problem}");
+                    }
+                    self.problems.insert(*number, problem);
+                }
             }
-            self.problems[number] = problem;
         }
     }
 

@@ -119,6 +119,12 @@ pub enum ServerState {
     Down,
     /// Nobody checks it, so it is used.
     NoCheck,
+    /// The operator wants it to get no new connections.
+    Drain,
+    /// The operator wants it left alone.
+    Maint,
+    /// It has left the configuration; its connections go on.
+    Removed,
 }
 
 /// A health check that has ended.
@@ -165,6 +171,9 @@ impl ServerState {
             Self::Up => "UP",
             Self::Down => "DOWN",
             Self::NoCheck => "no check",
+            Self::Drain => "DRAIN",
+            Self::Maint => "MAINT",
+            Self::Removed => "removed",
         }
     }
 }

@@ -84,7 +84,8 @@ fn backend(servers: &[Server], style: Style) -> String {
 /// The colours of HAProxy's page: red when down, yellow when on the way there or back.
 fn color(server: &Server) -> Option<Color> {
     match server.state {
-        ServerState::NoCheck => None,
+        ServerState::NoCheck | ServerState::Removed => None,
+        ServerState::Drain | ServerState::Maint => Some(Color::Blue),
         _ if server.status.contains('/') => Some(Color::Yellow),
         ServerState::Up => Some(Color::Green),
         ServerState::Down => Some(Color::Red),

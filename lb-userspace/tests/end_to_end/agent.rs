@@ -5,9 +5,10 @@ use std::sync::Barrier;
 use std::thread;
 
 use lb_lab::echo::Client;
-use lb_lab::{Host, Lab, Result, Topology, curl};
+use lb_lab::http::Session;
+use lb_lab::{Host, Lab, Nginx, Result, Topology, curl};
 
-use crate::stage::{EQUAL, Stage, assert_shares, config, lab};
+use crate::stage::{EQUAL, Stage, WEB_PORT, assert_shares, config, lab};
 
 /// Connections that transfer when the agent is killed.
 const TRANSFERS: usize = 200;
@@ -62,25 +63,118 @@ fn begin(stage: &Stage, client: &Host, seed: u64) -> io::Result<Client> {
 }
 
 #[test]
-fn leftovers_of_a_killed_agent_are_refused_and_can_be_detached() -> Result<()> {
+fn what_a_killed_agent_has_left_is_adopted_in_native_mode() -> Result<()> {
+    what_a_killed_agent_has_left_is_adopted("native")
+}
+
+#[test]
+fn what_a_killed_agent_has_left_is_adopted_in_generic_mode() -> Result<()> {
+    what_a_killed_agent_has_left_is_adopted("generic")
+}
+
+fn what_a_killed_agent_has_left_is_adopted(mode: &str) -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, mode);
+    let mut stage = Stage::set_in(lab, &config)?;
+    let client = stage.lab.lan_clients[0].clone();
+    let mut held = client.inside(|| Session::open(stage.web())).expect("a connection is made");
+    let name = held.ask().expect("a server answers");
+    let agent = stage.take_balancer();
+    let xlb = agent.xlb.clone();
+    agent.kill()?;
+
+    let adopter = xlb.start(&config.to_toml())?;
+    adopter.log().wait_for("adopted the data plane")?;
+    assert_eq!(held.ask().expect("the connection goes on"), name);
+    let answers = curl::tally(curl::fetch(&client, stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL);
+    let counted: u64 = xlb.stats()?.frontends.iter().map(|frontend| frontend.connections).sum();
+    assert_eq!(counted, CONNECTIONS as u64 + 1);
+
+    let refused = xlb.agent(&config.to_toml())?.output().expect("xlb can be started");
+    assert_eq!(refused.status.code(), Some(WRONG_ENVIRONMENT));
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(message.contains(&format!("has an agent already (process {})", adopter.id())), "{message}");
+    assert_eq!(held.ask().expect("a refused agent changes nothing"), name);
+
+    assert!(adopter.stop()?.success());
+    assert!(!has_traces(&stage.lab)?);
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_agent_has_left_can_be_detached_and_replaced() -> Result<()> {
     let lab = lab(Topology::default());
     let config = config(&lab, "native");
     let mut stage = Stage::set_in(lab, &config)?;
     let agent = stage.take_balancer();
     let xlb = agent.xlb.clone();
     agent.kill()?;
-
-    let refused = xlb.agent(&config.to_toml())?.output().expect("xlb can be started");
-    assert_eq!(refused.status.code(), Some(WRONG_ENVIRONMENT));
-    let message = String::from_utf8_lossy(&refused.stderr);
-    assert!(message.contains("xlb detach"), "{message}");
-    assert!(has_traces(&stage.lab)?, "a refused agent changes nothing");
-
     xlb.output(["detach"])?;
     assert!(!has_traces(&stage.lab)?);
-    let _balancer = xlb.start(&config.to_toml())?;
+
+    xlb.start(&config.to_toml())?.kill()?;
+    // With another size the maps cannot be taken over.
+    let larger = format!("max_servers = 32\n{}", config.to_toml());
+    let refused = xlb.agent(&larger)?.output().expect("xlb can be started");
+    assert_eq!(refused.status.code(), Some(WRONG_ENVIRONMENT));
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(message.contains("`max_servers` is 16 there and 32 in the configuration"), "{message}");
+    assert!(message.contains("--fresh"), "{message}");
+
+    let _balancer = xlb.start_with(&larger, &["--fresh"])?;
     let answers = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), CONNECTIONS)?);
     assert_shares(&answers, &EQUAL);
+    let counted: u64 = xlb.stats()?.frontends.iter().map(|frontend| frontend.connections).sum();
+    assert_eq!(counted, CONNECTIONS as u64, "a fresh data plane has counted nothing before");
+    Ok(())
+}
+
+#[test]
+fn a_server_that_was_down_stays_down_until_its_checks_pass() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    stage.web[0].take().expect("it was started").stop()?;
+    let agent = stage.take_balancer();
+    let xlb = agent.xlb.clone();
+    agent.log().wait_for("k8s-api-server/bettley is DOWN")?;
+    agent.kill()?;
+
+    let mut config = config;
+    for backend in &mut config.backend {
+        // The first check comes at once, and is not to be the one that decides.
+        backend.check.rise = 200;
+    }
+    let adopter = xlb.start(&config.to_toml())?;
+    stage.web[0] = Some(Nginx::start(&stage.lab.servers[0], WEB_PORT)?);
+    let answers = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL[1..]);
+    assert_eq!(stage.server("bettley")?.state, "DOWN");
+    assert!(!adopter.log().text().contains("bettley is UP"));
+    Ok(())
+}
+
+#[test]
+fn an_agent_that_is_told_to_keep_leaves_all_and_detach_ends_a_living_one() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let agent = stage.take_balancer();
+    let xlb = agent.xlb.clone();
+    agent.stop()?;
+
+    let agent = xlb.start(&format!("on_stop = \"keep\"\n{}", config.to_toml()))?;
+    assert!(agent.stop()?.success());
+    assert!(has_traces(&stage.lab)?);
+    let answers = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL);
+
+    let mut agent = xlb.start_with(&config.to_toml(), &["--on-stop", "keep"])?;
+    let said = xlb.output(["detach"])?;
+    assert!(said.starts_with("detached"), "{said}");
+    assert!(!agent.is_running());
+    assert!(!has_traces(&stage.lab)?);
     Ok(())
 }
 

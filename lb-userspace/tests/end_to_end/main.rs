@@ -7,5 +7,6 @@ mod health;
 mod listing;
 mod other_traffic;
 mod stage;
+mod survival;
 mod transfers;
 mod weights;

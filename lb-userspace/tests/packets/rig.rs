@@ -239,7 +239,9 @@ fn wanted() -> Wanted {
         address: socket,
         nat_address: *FRONTEND.ip(),
         weight: 1,
+        backup: false,
         up: true,
+        ready: true,
         next_hop: Some(mac),
     });
     Wanted {
@@ -253,5 +255,11 @@ fn wanted() -> Wanted {
 
 /// A frontend of all three servers.
 pub fn frontend(bind: SocketAddrV4) -> WantedFrontend {
-    WantedFrontend { bind, timeouts: TIMEOUTS, limits: Limits::default(), servers: vec![0, 1, 2] }
+    WantedFrontend {
+        bind,
+        timeouts: TIMEOUTS,
+        limits: Limits::default(),
+        servers: vec![0, 1, 2],
+        panic: false,
+    }
 }

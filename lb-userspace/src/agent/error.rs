@@ -1,0 +1,51 @@
+//! Why the agent does not start, or does not reload.
+
+use crate::compatibility::Incompatible;
+use crate::config;
+use crate::control::{Refusal, StartError};
+use crate::dataplane;
+use crate::dataplane::attach::AttachError;
+use crate::neighbours;
+use crate::preflight;
+use crate::socket::BindError;
+
+/// What can go wrong with the agent.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong, or does not fit the host.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The environment is not fit to run in.
+    #[error(transparent)]
+    Preflight(#[from] preflight::Error),
+    /// The running data plane cannot do what the configuration wants.
+    #[error(transparent)]
+    Incompatible(#[from] Incompatible),
+    /// The maps have no room.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A server cannot be reached.
+    #[error(transparent)]
+    Neighbours(#[from] neighbours::Error),
+    /// The program cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The control socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// Something with the kernel.
+    #[error(transparent)]
+    Dataplane(#[from] dataplane::Error),
+    /// Signals cannot be handled.
+    #[error("cannot handle signals: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Refused(refusal) => refusal.into(),
+            StartError::Dataplane(error) => error.into(),
+        }
+    }
+}

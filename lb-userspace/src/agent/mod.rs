@@ -1,0 +1,152 @@
+//! The agent: brings the data plane up or takes it over, keeps it right, and leaves it as it is told.
+
+mod command;
+mod error;
+mod reload;
+mod serve;
+mod start;
+mod stop;
+
+use std::path::PathBuf;
+
+use tokio::signal::unix::{self, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, warn};
+
+use crate::config::model::OnStop;
+use crate::config::{Config, HostFacts, Loaded};
+use crate::control::Control;
+use crate::dataplane::pins::{Claim, Pins};
+use crate::dataplane::status::StatusBoard;
+use crate::dataplane::ticker::Ticker;
+use crate::health::{self, Checker};
+use crate::neighbours::{self, Interface, Resolver};
+use crate::preflight;
+use crate::roster::Roster;
+use crate::socket::{Listener, Request};
+
+pub use error::Error;
+
+/// Events under way between the tasks; nobody has to keep up with a burst of more.
+const QUEUE: usize = 64;
+
+/// How the agent is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration's file.
+    pub config: PathBuf,
+    /// Where the data plane is pinned.
+    pub pins: Pins,
+    /// Where the control socket is.
+    pub socket: PathBuf,
+    /// What becomes of the data plane at the end, if not what the configuration says.
+    pub on_stop: Option<OnStop>,
+    /// Whether a data plane that is there is taken down first.
+    pub fresh: bool,
+    /// The data plane's eBPF object.
+    pub object: &'static [u8],
+}
+
+/// A running agent.
+struct Agent {
+    options: Options,
+    config: Config,
+    control: Control,
+    roster: Roster,
+    board: StatusBoard,
+    ticker: Ticker,
+    resolver: Resolver,
+    checker: Option<Checker>,
+    health_sender: mpsc::Sender<health::Event>,
+    /// Held as long as the agent lives, so that nobody else changes what is pinned.
+    claim: Claim,
+}
+
+/// What reports to the main task.
+struct Inputs {
+    signals: Signals,
+    health: mpsc::Receiver<health::Event>,
+    neighbours: mpsc::Receiver<neighbours::Event>,
+    requests: mpsc::Receiver<Request>,
+}
+
+/// The main task's ends of the channels that the others report by.
+struct Outputs {
+    health: mpsc::Sender<health::Event>,
+    neighbours: mpsc::Sender<neighbours::Event>,
+}
+
+/// Runs until it is told to stop.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let loaded = Loaded::load(&options.config)?;
+    warn_of(&options, &loaded);
+    let fit = preflight::check(&loaded.config.interface, &options.pins).await?;
+    check_host(&loaded, &fit.interface)?;
+    // From here on a signal waits for its turn.
+    let signals = Signals::new().map_err(Error::Signals)?;
+    let (request_sender, requests) = mpsc::channel(QUEUE);
+    let listener = Listener::bind(&options.socket, request_sender)?;
+    let (health_sender, health) = mpsc::channel(QUEUE);
+    let (neighbour_sender, neighbours) = mpsc::channel(QUEUE);
+    let mut inputs = Inputs { signals, health, neighbours, requests };
+    let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
+    let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
+    let signal = agent.serve(&mut inputs).await;
+    drop(listener);
+    agent.stop(signal).await
+}
+
+/// Says what works, but is probably not meant.
+fn warn_of(options: &Options, loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        warn!("{}:{warning}", options.config.display());
+    }
+}
+
+/// Compares a configuration with the host as it is now.
+fn check_host(loaded: &Loaded, interface: &Interface) -> Result<(), Error> {
+    let facts = HostFacts::read(&interface.name).map_err(preflight::Error::Facts)?;
+    Ok(loaded.check_host(&facts).map_err(crate::config::Error::from)?)
+}
+
+/// Says what went wrong where it is no reason to stop.
+fn complain(outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
+        error!("{error}");
+    }
+}
+
+/// The signals that the agent follows.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+/// A signal that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    /// To end: SIGTERM or SIGINT.
+    End(&'static str),
+    /// To read the configuration again: SIGHUP.
+    Reload,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next one.
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::End("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::End("SIGINT"),
+            _ = self.hang_up.recv() => Signal::Reload,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A changed configuration: all of it or nothing.
+
+use std::time::Duration;
+
+use tracing::info;
+
+use super::{Agent, Error, check_host, start, warn_of};
+use crate::compatibility;
+use crate::config::{Config, Loaded};
+use crate::dataplane::status::Status;
+use crate::neighbours::{self, Interface};
+use crate::plan;
+use crate::roster::Roster;
+
+/// How long a packet may be under way through the program, with room to spare: after that, none has
+/// a number in its hands that has been given back.
+const UNDER_WAY: Duration = Duration::from_millis(50);
+
+impl Agent {
+    /// Reads the configuration again and applies what is different.
+    ///
+    /// Everything that can be wrong is found before anything is changed.
+    pub(super) async fn reload(&mut self) -> Result<(), Error> {
+        let loaded = Loaded::load(&self.options.config)?;
+        warn_of(&self.options, &loaded);
+        let setup = self.control.maps().setup.get();
+        let mode = self.roster.mode();
+        compatibility::check(&start::running(self.roster.status(), setup, mode), &loaded.config)?;
+        let interface = Interface::lookup(&loaded.config.interface).await?;
+        check_host(&loaded, &interface)?;
+        let routes = loaded.config.servers().map(|(_, server)| *server.address.ip());
+        neighbours::check_routes(&interface, routes).await?;
+        if self.sweep()? > 0 {
+            tokio::time::sleep(UNDER_WAY).await;
+        }
+        let before = self.roster.status().clone();
+        let change = self.control.change(plan::wanted(&loaded.config, &interface, &before))?;
+        self.roster =
+            Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
+        self.config = loaded.config;
+        self.control.apply(change)?;
+        self.publish()?;
+        self.follow_next_hops();
+        self.restart_checks();
+        say_reloaded(&self.config, &before, self.roster.status());
+        Ok(())
+    }
+}
+
+/// Says what has come and what has gone.
+fn say_reloaded(config: &Config, before: &Status, now: &Status) {
+    let names = |status: &Status| -> Vec<String> {
+        let frontends = status.frontends.iter().filter(|frontend| !frontend.leaving);
+        let servers = status.servers.iter().filter(|server| !server.leaving);
+        let frontends = frontends.map(|frontend| format!("frontend {}", frontend.name));
+        frontends.chain(servers.map(|server| format!("{}/{}", server.backend, server.name))).collect()
+    };
+    let (before, now) = (names(before), names(now));
+    let list = |these: &[String], others: &[String]| {
+        let list: Vec<_> = these.iter().filter(|name| !others.contains(name)).cloned().collect();
+        if list.is_empty() { "none".to_owned() } else { list.join(", ") }
+    };
+    info!(
+        "configuration reloaded: {} frontends, {} servers; added: {}; removed: {}",
+        config.frontends.len(),
+        config.servers().count(),
+        list(&now, &before),
+        list(&before, &now),
+    );
+}

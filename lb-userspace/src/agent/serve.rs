@@ -1,0 +1,138 @@
+//! The main loop: what the agent does between its start and its end.
+
+use std::time::Duration;
+
+use lb_common::tcp::State;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use super::{Agent, Error, Inputs, Signal, complain};
+use crate::health::report::{NoServer, StateChange};
+use crate::health::{Checker, Event, Transition};
+use crate::neighbours::{self, NextHop};
+use crate::plan;
+
+/// How often the agent looks whether those that have left have lost their last connection.
+const SWEEP: Duration = Duration::from_secs(10);
+
+impl Agent {
+    /// Follows events until a signal to end comes, and returns its name. Nothing else ends it: a
+    /// balancer that forwards is worth more than one that has taken in every event.
+    pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> &'static str {
+        self.restart_checks();
+        let mut sweeps = interval(SWEEP);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                signal = inputs.signals.next() => match signal {
+                    Signal::End(name) => return name,
+                    Signal::Reload => complain(self.reload().await),
+                },
+                Some(event) = inputs.health.recv() => complain(self.on_health(&event)),
+                Some(event) = inputs.neighbours.recv() => complain(self.on_neighbour(event)),
+                Some(request) = inputs.requests.recv() => {
+                    let answer = self.obey(request.command).await;
+                    // Whoever asked may be gone.
+                    let _ = request.answer.send(answer);
+                }
+                _ = sweeps.tick() => complain(self.sweep().map(drop)),
+            }
+        }
+    }
+
+    /// Checks the servers that are to be checked, from now on.
+    pub(super) fn restart_checks(&mut self) {
+        let targets = plan::checks(&self.config, self.roster.status());
+        self.checker = Some(Checker::start(&targets, &self.health_sender));
+    }
+
+    /// Gives back the numbers of those that have left and have no connection any more, and tells how
+    /// many.
+    pub(super) fn sweep(&mut self) -> Result<usize, Error> {
+        if !self.control.has_leaving() {
+            return Ok(0);
+        }
+        let held = self.control.held(self.ticker.now()?)?;
+        let released = self.control.sweep(&held);
+        if released > 0 {
+            self.roster.retain(self.control.servers(), self.control.frontends());
+            self.follow_next_hops();
+            self.publish()?;
+        }
+        Ok(released)
+    }
+
+    /// Has the resolver follow all servers that connections go to.
+    pub(super) fn follow_next_hops(&self) {
+        let servers = self.control.servers().iter();
+        self.resolver.set_servers(servers.map(|(number, address)| (number, *address.ip())));
+    }
+
+    pub(super) fn on_neighbour(&mut self, event: neighbours::Event) -> Result<(), Error> {
+        match event {
+            neighbours::Event::NextHop(next_hop) => self.on_next_hop(next_hop),
+            neighbours::Event::Interface(now) => {
+                warn!("{} has changed: MAC address {}, MTU {}", now.name, now.mac, now.mtu);
+                self.control.set_interface(now.mac, now.mtu);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_next_hop(&mut self, NextHop { server, mac }: NextHop) -> Result<(), Error> {
+        let known = self.control.next_hop(server);
+        // One that is not known yet to a new resolver may be known to the maps.
+        let Some(mac) = mac.filter(|mac| known != Some(*mac)) else { return Ok(()) };
+        info!("next hop of {}: {mac}", self.roster.server_name(server));
+        Ok(self.control.set_next_hop(server, Some(mac))?)
+    }
+
+    fn on_health(&mut self, event: &Event) -> Result<(), Error> {
+        let number = event.server as u16;
+        if !plan::is_checked(self.roster.status(), number) {
+            // Its check was under way when it was taken out.
+            return Ok(());
+        }
+        self.roster.set_health(number, &event.health);
+        self.control.set_up(number, event.health.is_up())?;
+        if let Some(transition) = event.transition {
+            self.report(number, event, transition);
+        }
+        self.publish()
+    }
+
+    fn report(&self, number: u16, event: &Event, transition: Transition) {
+        let Some(check) = event.health.last_check() else { return };
+        let Some(server) = self.roster.status().server(number) else { return };
+        let active = self.roster.usable_in(&server.backend);
+        let change = StateChange {
+            backend: &server.backend,
+            server: &server.name,
+            transition,
+            check,
+            active,
+            backup: 0,
+            sessions: self.sessions(number),
+        };
+        match transition {
+            Transition::Up => info!("{change}"),
+            Transition::Down => warn!("{change}"),
+        }
+        if active == 0 {
+            error!("{}", NoServer { backend: &server.backend });
+        }
+    }
+
+    /// Established connections of a server.
+    fn sessions(&self, server: u16) -> u64 {
+        let Ok(view) = self.control.maps().slots.view() else { return 0 };
+        let ports = u32::from(self.control.wanted().sizes.nat_ports);
+        let first = self.control.maps().setup.get().server(server).first_slot;
+        let slots = (first..first + ports).filter_map(|number| view.get(number));
+        slots.filter(|slot| slot.word().state() == State::Established).count() as u64
+    }
+
+    pub(super) fn publish(&mut self) -> Result<(), Error> {
+        Ok(self.board.write(self.roster.status())?)
+    }
+}

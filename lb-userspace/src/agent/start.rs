@@ -1,0 +1,277 @@
+//! The start: a fresh data plane, or the one that a former agent has left.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use lb_common::net::socket_addr;
+use lb_common::setup::Setup;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use super::{Agent, Error, Inputs, Options, Outputs, complain};
+use crate::compatibility::{self, Running};
+use crate::config::Config;
+use crate::control::Control;
+use crate::dataplane::attach::{self, Attached, Mode};
+use crate::dataplane::maps::Maps;
+use crate::dataplane::object::{self, PROGRAM, Sizes};
+use crate::dataplane::pins::{Claim, Found, Pins};
+use crate::dataplane::status::{Status, StatusBoard};
+use crate::dataplane::{self, table, ticker};
+use crate::neighbours::{self, Interface, Resolver, XdpMode};
+use crate::plan;
+use crate::preflight::Fit;
+use crate::roster::Roster;
+
+/// How long the start waits for the servers' next hops. One that does not answer ARP by then gets
+/// its connections later.
+const NEXT_HOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// All that an agent is made of, before it is one.
+struct Parts {
+    control: Control,
+    roster: Roster,
+    board: StatusBoard,
+    resolver: Resolver,
+}
+
+impl Agent {
+    /// Adopts the data plane that is there, or makes one.
+    pub(super) async fn start(
+        options: Options,
+        config: Config,
+        fit: Fit,
+        outputs: Outputs,
+        inputs: &mut Inputs,
+    ) -> Result<Self, Error> {
+        let Fit { interface, claim } = fit;
+        match options.pins.find()? {
+            Found::DataPlane if !options.fresh => {
+                Self::adopt(options, config, &interface, claim, outputs).await
+            }
+            found => {
+                clear_away(&options.pins, found, &interface).await?;
+                Self::begin(options, config, &interface, claim, outputs, inputs).await
+            }
+        }
+    }
+
+    /// Makes a data plane, and leaves nothing behind if it cannot.
+    async fn begin(
+        options: Options,
+        config: Config,
+        interface: &Interface,
+        claim: Claim,
+        outputs: Outputs,
+        inputs: &mut Inputs,
+    ) -> Result<Self, Error> {
+        let pins = options.pins.clone();
+        let begun = Self::try_begin(options, config, interface, claim, outputs, inputs).await;
+        if begun.is_err() {
+            complain(pins.clear().map(drop).map_err(Error::from));
+            neighbours::until_detached(&interface.name).await;
+            complain(neighbours::release(interface.index).await.map_err(Error::from));
+        }
+        begun
+    }
+
+    async fn try_begin(
+        options: Options,
+        config: Config,
+        interface: &Interface,
+        claim: Claim,
+        outputs: Outputs,
+        inputs: &mut Inputs,
+    ) -> Result<Self, Error> {
+        let wanted = plan::wanted(&config, interface, &Status::default());
+        let routes = config.servers().map(|(_, server)| *server.address.ip());
+        neighbours::check_routes(interface, routes).await?;
+        let mut ebpf = object::load(options.object, wanted.sizes)?;
+        let board = options.pins.pin_maps(&ebpf)?;
+        for name in [PROGRAM, ticker::PROGRAM] {
+            object::load_program(&mut ebpf, name)?;
+            options.pins.pin_program(&mut ebpf, name)?;
+        }
+        let control = Control::new(Maps::gather(|name| table::take(&mut ebpf, name))?, wanted)?;
+        let numbers = (control.servers(), control.frontends());
+        let roster = Roster::new(&config, interface, numbers, &Status::default());
+        let resolver = resolver(interface, &control, outputs.neighbours).await?;
+        let parts = Parts { control, roster, board, resolver };
+        let mut agent = Self::assemble(options, config, claim, outputs.health, parts)?;
+        // From now on `xlb detach` knows whose this is.
+        agent.publish()?;
+        agent.await_next_hops(&mut inputs.neighbours).await?;
+        let program = object::program(&mut ebpf, PROGRAM)?;
+        let attached = attach::attach(program, &interface.name, plan::mode(&agent.config))?;
+        agent.attached(interface, attached)?;
+        Ok(agent)
+    }
+
+    /// Takes over the data plane that is there. Until the maps are changed, nothing is, and whatever
+    /// fails leaves it as it was.
+    async fn adopt(
+        options: Options,
+        config: Config,
+        interface: &Interface,
+        claim: Claim,
+        outputs: Outputs,
+    ) -> Result<Self, Error> {
+        let (maps, board) = options.pins.open()?;
+        let before = board.read()?;
+        let attached = attached_as(&options.pins, interface)?;
+        compatibility::check(&running(&before, maps.setup.get(), attached), &config)?;
+        let mut ebpf = options.pins.load(options.object, plan::sizes(&config))?;
+        for name in [PROGRAM, ticker::PROGRAM] {
+            object::load_program(&mut ebpf, name)?;
+        }
+        let wanted = plan::wanted(&config, interface, &before);
+        let mut control = Control::adopt(maps, wanted.clone());
+        let change = control.change(wanted)?;
+        let routes = config.servers().map(|(_, server)| *server.address.ip());
+        neighbours::check_routes(interface, routes).await?;
+
+        let roster = Roster::new(&config, interface, (change.servers(), change.frontends()), &before);
+        control.apply(change)?;
+        let resolver = resolver(interface, &control, outputs.neighbours).await?;
+        let parts = Parts { control, roster, board, resolver };
+        let mut agent = Self::assemble(options, config, claim, outputs.health, parts)?;
+        agent.publish()?;
+        let program = object::program(&mut ebpf, PROGRAM)?;
+        if let Some(mode) = attached {
+            let (link, _) = agent.options.pins.open_link()?;
+            attach::swap(program, link, &interface.name)?;
+            agent.roster.set_mode(mode);
+            agent.publish()?;
+            agent.say_ready(interface, mode);
+        } else {
+            warn!(
+                "{} has lost its program (was the interface made anew?); attaching it again",
+                interface.name
+            );
+            let attached = attach::attach(program, &interface.name, plan::mode(&agent.config))?;
+            agent.attached(interface, attached)?;
+        }
+        for name in [PROGRAM, ticker::PROGRAM] {
+            agent.options.pins.pin_program(&mut ebpf, name)?;
+        }
+        agent.say_adopted(&before);
+        Ok(agent)
+    }
+
+    fn assemble(
+        options: Options,
+        config: Config,
+        claim: Claim,
+        health_sender: mpsc::Sender<crate::health::Event>,
+        parts: Parts,
+    ) -> Result<Self, Error> {
+        let ticker = options.pins.open_ticker()?;
+        let Parts { control, roster, board, resolver } = parts;
+        let checker = None;
+        Ok(Self { options, config, control, roster, board, ticker, resolver, checker, health_sender, claim })
+    }
+
+    /// Pins a new attachment, and says that it is there.
+    fn attached(&mut self, interface: &Interface, attached: Attached) -> Result<(), Error> {
+        let Attached { mode, why_not_native, link } = attached;
+        self.options.pins.pin_link(link)?;
+        self.roster.set_mode(mode);
+        self.publish()?;
+        if let Some(reason) = why_not_native {
+            info!("generic XDP: {reason}");
+        }
+        self.say_ready(interface, mode);
+        Ok(())
+    }
+
+    /// Waits until every next hop is known, but not for long.
+    async fn await_next_hops(&mut self, events: &mut mpsc::Receiver<neighbours::Event>) -> Result<(), Error> {
+        let deadline = Instant::now() + NEXT_HOP_PATIENCE;
+        while self.control.wanted().servers.iter().any(|server| server.next_hop.is_none()) {
+            let Ok(Some(event)) = timeout_at(deadline, events.recv()).await else { break };
+            self.on_neighbour(event)?;
+        }
+        Ok(())
+    }
+
+    fn say_ready(&self, interface: &Interface, mode: Mode) {
+        let (name, driver) = (&interface.name, interface.driver.as_deref().unwrap_or("unknown driver"));
+        if !interface.has_carrier {
+            warn!("{name} has no carrier; is its cable connected?");
+        }
+        for frontend in &self.config.frontends {
+            let backend = self.config.backend_of(frontend);
+            let servers = backend.servers.len();
+            info!(
+                "forwarding {} ({}) to {servers} servers of {} on {name} ({driver}), {mode} XDP",
+                frontend.name, frontend.bind, backend.name
+            );
+        }
+    }
+
+    fn say_adopted(&self, before: &Status) {
+        let path = self.options.pins.directory().display();
+        info!("adopted the data plane at {path}, which process {} has left; connections go on", before.pid);
+    }
+}
+
+/// Follows the next hops of all servers that connections go to. Those that have left the
+/// configuration must not keep the others from starting, whatever became of the way to them.
+async fn resolver(
+    interface: &Interface,
+    control: &Control,
+    events: mpsc::Sender<neighbours::Event>,
+) -> Result<Resolver, Error> {
+    let configured = |address| control.wanted().servers.iter().any(|server| server.address == address);
+    let wanted = control.servers().iter().filter(|(_, address)| configured(*address));
+    let resolver = Resolver::start(interface, wanted.map(|(n, address)| (n, *address.ip())), events).await?;
+    if control.has_leaving() {
+        resolver.set_servers(control.servers().iter().map(|(number, address)| (number, *address.ip())));
+    }
+    Ok(resolver)
+}
+
+/// Makes room for a fresh data plane.
+async fn clear_away(pins: &Pins, found: Found, interface: &Interface) -> Result<(), Error> {
+    match found {
+        Found::Nothing => return Ok(()),
+        Found::Ruins => info!("clearing away what a start has left that did not come to its end"),
+        Found::DataPlane => warn!("taking down the data plane that is there; its connections end"),
+    }
+    let before = pins.open_board().and_then(|board| board.read()).unwrap_or_default();
+    pins.clear()?;
+    neighbours::until_detached(&interface.name).await;
+    if !before.interface.is_empty() && before.interface != interface.name {
+        neighbours::until_detached(&before.interface).await;
+    }
+    Ok(())
+}
+
+/// How the pinned program is attached to an interface; none if it is not any more.
+fn attached_as(pins: &Pins, interface: &Interface) -> Result<Option<Mode>, dataplane::Error> {
+    let (_, program) = pins.open_link()?;
+    let ours = interface.xdp.filter(|xdp| xdp.program == Some(program));
+    Ok(ours.and_then(|xdp| match xdp.mode {
+        XdpMode::Native => Some(Mode::Native),
+        XdpMode::Generic => Some(Mode::Generic),
+        XdpMode::Hardware | XdpMode::Multiple => None,
+    }))
+}
+
+/// What cannot be changed in a data plane that runs.
+pub(super) fn running(status: &Status, setup: &Setup, mode: Option<Mode>) -> Running {
+    let settings = &setup.settings;
+    let server = status.servers.first().map(|server| setup.server(server.number));
+    let nat_address = server.map(|server| *socket_addr(server.nat_addr, server.port).ip());
+    Running {
+        interface: status.interface.clone(),
+        mode,
+        sizes: Sizes {
+            max_servers: settings.max_servers,
+            nat_first: settings.nat_first,
+            nat_ports: settings.nat_ports,
+        },
+        nat_address: nat_address.filter(|address| *address != Ipv4Addr::UNSPECIFIED),
+    }
+}

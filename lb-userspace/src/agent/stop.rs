@@ -1,0 +1,36 @@
+//! The end: the data plane is taken down, or goes on alone.
+
+use tracing::info;
+
+use super::{Agent, Error, complain};
+use crate::config::model::OnStop;
+use crate::neighbours;
+
+impl Agent {
+    /// Leaves the data plane as it is wished.
+    pub(super) async fn stop(self, signal: &str) -> Result<(), Error> {
+        match self.options.on_stop.unwrap_or(self.config.on_stop) {
+            OnStop::Keep => {
+                info!("{signal}: the data plane goes on without an agent");
+                Ok(())
+            }
+            OnStop::Remove => {
+                info!("{signal}: taking the data plane down");
+                self.remove().await
+            }
+        }
+    }
+
+    async fn remove(self) -> Result<(), Error> {
+        let removed = self.options.pins.clear().map(drop).map_err(Error::from);
+        neighbours::until_detached(&self.config.interface).await;
+        let released = self.resolver.release().await.map_err(Error::from);
+        // With the claim, the directory goes.
+        drop(self.claim);
+        if removed.is_ok() {
+            return released;
+        }
+        complain(released);
+        removed
+    }
+}

@@ -1,0 +1,145 @@
+//! Whether a data plane that runs can do what a configuration wants, or only a new one can.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use crate::config::Config;
+use crate::config::model;
+use crate::dataplane::attach::Mode;
+use crate::dataplane::object::Sizes;
+use crate::plan;
+
+/// What cannot be changed in a data plane that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The interface that its program is attached to.
+    pub interface: String,
+    /// How it is attached, if it is.
+    pub mode: Option<Mode>,
+    /// The sizes of its maps.
+    pub sizes: Sizes,
+    /// The address that its connections to servers come from, if it has servers.
+    pub nat_address: Option<Ipv4Addr>,
+}
+
+/// A data plane that runs cannot do what the configuration wants.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the running data plane cannot take this configuration: {list}; set this back, or start a new data \
+     plane, which ends the connections of the running one: stop the agent and give `xlb run --fresh`",
+    list = .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", and ")
+)]
+pub struct Incompatible(pub Vec<Difference>);
+
+/// A setting that a running data plane has otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The key in the configuration.
+    pub key: &'static str,
+    /// What it is in the running data plane.
+    pub running: String,
+    /// What the configuration wants.
+    pub wanted: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is {} there and {} in the configuration", self.key, self.running, self.wanted)
+    }
+}
+
+/// Fails with everything that is different.
+pub fn check(running: &Running, config: &Config) -> Result<(), Incompatible> {
+    let sizes = plan::sizes(config);
+    let last = |sizes: Sizes| u32::from(sizes.nat_first) + u32::from(sizes.nat_ports) - 1;
+    let ports = |sizes: Sizes| format!("{}-{}", sizes.nat_first, last(sizes));
+    let mode_fits = match (config.mode, running.mode) {
+        (model::Mode::Auto, _) | (_, None) => true,
+        (model::Mode::Native, Some(mode)) => mode == Mode::Native,
+        (model::Mode::Generic, Some(mode)) => mode == Mode::Generic,
+    };
+    let mode = running.mode.map_or(String::new(), |mode| mode.to_string());
+    let nat_address = running.nat_address.unwrap_or(config.nat_address);
+    let settings = [
+        ("interface", running.interface.clone(), config.interface.clone()),
+        ("mode", if mode_fits { config.mode.to_string() } else { mode }, config.mode.to_string()),
+        ("max_servers", running.sizes.max_servers.to_string(), sizes.max_servers.to_string()),
+        ("nat_ports", ports(running.sizes), ports(sizes)),
+        ("nat_address", nat_address.to_string(), config.nat_address.to_string()),
+    ];
+    let different = settings.into_iter().filter(|(_, running, wanted)| running != wanted);
+    let differences: Vec<_> =
+        different.map(|(key, running, wanted)| Difference { key, running, wanted }).collect();
+    if differences.is_empty() { Ok(()) } else { Err(Incompatible(differences)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Loaded;
+
+    const CONFIG: &str = r#"
+interface = "eth0"
+mode = "native"
+[[frontend]]
+name = "k8s"
+bind = "198.18.0.10:6443"
+backend = "k8s"
+[[backend]]
+name = "k8s"
+[[backend.server]]
+name = "bettley"
+address = "198.18.0.11:6443"
+"#;
+
+    fn config(before: &str) -> Config {
+        Loaded::parse("xlb.toml", &format!("{before}{CONFIG}")).expect("is valid").config
+    }
+
+    fn running() -> Running {
+        let config = config("");
+        Running {
+            interface: config.interface.clone(),
+            mode: Some(Mode::Native),
+            sizes: plan::sizes(&config),
+            nat_address: Some(config.nat_address),
+        }
+    }
+
+    #[test]
+    fn the_same_is_compatible() {
+        assert_eq!(check(&running(), &config("")), Ok(()));
+        let detached = Running { mode: None, nat_address: None, ..running() };
+        assert_eq!(check(&detached, &config("")), Ok(()));
+    }
+
+    #[test]
+    fn whatever_was_chosen_is_auto() {
+        let auto = Config { mode: model::Mode::Auto, ..config("") };
+        for mode in [Mode::Native, Mode::Generic] {
+            assert_eq!(check(&Running { mode: Some(mode), ..running() }, &auto), Ok(()));
+        }
+    }
+
+    #[test]
+    fn every_difference_is_named_with_both_values() {
+        let running = Running {
+            interface: "eth1".into(),
+            mode: Some(Mode::Generic),
+            nat_address: Some(Ipv4Addr::new(198, 18, 0, 9)),
+            ..running()
+        };
+        let wanted = config("max_servers = 32\nnat_ports = \"20000-29999\"\n");
+        assert_eq!(
+            check(&running, &wanted).unwrap_err().to_string(),
+            "the running data plane cannot take this configuration: \
+             `interface` is eth1 there and eth0 in the configuration, and \
+             `mode` is generic there and native in the configuration, and \
+             `max_servers` is 16 there and 32 in the configuration, and \
+             `nat_ports` is 10240-32767 there and 20000-29999 in the configuration, and \
+             `nat_address` is 198.18.0.9 there and 198.18.0.10 in the configuration; set this back, \
+             or start a new data plane, which ends the connections of the running one: stop the agent \
+             and give `xlb run --fresh`"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! Which servers of a frontend get new connections, and what share of them.
+
+use super::{Wanted, WantedServer};
+
+/// The weight of each server of a frontend, both by place: zero for one that gets nothing.
+///
+/// Servers that are up and ready come first, then backup servers, and where the frontend is told to
+/// panic, all that can be reached, whatever their checks say.
+pub(super) fn of(wanted: &Wanted, frontend: usize) -> Vec<(u16, u32)> {
+    let frontend = &wanted.frontends[frontend];
+    let server = |place: &u16| &wanted.servers[usize::from(*place)];
+    let can = |server: &WantedServer| server.ready && server.weight > 0 && server.next_hop.is_some();
+    let tiers: [&dyn Fn(&WantedServer) -> bool; 3] = [
+        &|server| can(server) && server.up && !server.backup,
+        &|server| can(server) && server.up,
+        &|server| can(server) && frontend.panic,
+    ];
+    let is_used = tiers.into_iter().find(|tier| frontend.servers.iter().any(|place| tier(server(place))));
+    let weight = |place: &u16| match is_used {
+        Some(is_used) if is_used(server(place)) => server(place).weight,
+        _ => 0,
+    };
+    frontend.servers.iter().map(|place| (*place, weight(place))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    use lb_common::admission::Limits;
+    use lb_common::frontend::Timeouts;
+    use lb_common::net::Mac;
+
+    use super::*;
+    use crate::control::WantedFrontend;
+    use crate::dataplane::object::Sizes;
+
+    /// Two servers of weights 1 and 2, and a backup of weight 3.
+    fn wanted() -> Wanted {
+        let server = |last, weight, backup| WantedServer {
+            address: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, last), 6443),
+            nat_address: Ipv4Addr::new(198, 18, 0, 10),
+            weight,
+            backup,
+            up: true,
+            ready: true,
+            next_hop: Some(Mac([2, 0, 0, 0, 0, last])),
+        };
+        let frontend = WantedFrontend {
+            bind: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 10), 6443),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            servers: vec![0, 1, 2],
+            panic: false,
+        };
+        Wanted {
+            sizes: Sizes { max_servers: 3, nat_first: 10_240, nat_ports: 4 },
+            mac: Mac([2, 0, 0, 0, 0, 10]),
+            mtu: 1500,
+            frontends: vec![frontend],
+            servers: vec![server(11, 1, false), server(15, 2, false), server(16, 3, true)],
+        }
+    }
+
+    fn weights(wanted: &Wanted) -> Vec<u32> {
+        of(wanted, 0).into_iter().map(|(_, weight)| weight).collect()
+    }
+
+    #[test]
+    fn only_usable_servers_have_a_share() {
+        let mut wanted = wanted();
+        assert_eq!(weights(&wanted), [1, 2, 0]);
+        wanted.servers[0].up = false;
+        assert_eq!(weights(&wanted), [0, 2, 0]);
+        wanted.servers[0].up = true;
+        wanted.servers[1].next_hop = None;
+        assert_eq!(weights(&wanted), [1, 0, 0]);
+    }
+
+    #[test]
+    fn backups_come_when_nobody_else_can() {
+        let mut wanted = wanted();
+        wanted.servers[0].ready = false;
+        assert_eq!(weights(&wanted), [0, 2, 0]);
+        wanted.servers[1].weight = 0;
+        assert_eq!(weights(&wanted), [0, 0, 3]);
+        wanted.servers[2].up = false;
+        assert_eq!(weights(&wanted), [0, 0, 0]);
+    }
+
+    #[test]
+    fn in_panic_all_that_can_be_reached_are_used() {
+        let mut wanted = wanted();
+        wanted.frontends[0].panic = true;
+        wanted.servers.iter_mut().for_each(|server| server.up = false);
+        assert_eq!(weights(&wanted), [1, 2, 3]);
+        wanted.servers[0].ready = false;
+        wanted.servers[1].next_hop = None;
+        assert_eq!(weights(&wanted), [0, 0, 3]);
+        wanted.servers[1].up = true;
+        assert_eq!(weights(&wanted), [0, 0, 3], "what cannot be reached is up for nobody");
+        wanted.servers[2].up = true;
+        assert_eq!(weights(&wanted), [0, 0, 3]);
+    }
+}

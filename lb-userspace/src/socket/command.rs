@@ -1,0 +1,162 @@
+//! What can be asked of the agent, as a line of text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use lb_common::ring::MAX_WEIGHT;
+
+use crate::dataplane::status::Admin;
+
+/// Something that the agent is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `set server <backend>/<name> …`
+    Server {
+        /// The backend's name.
+        backend: String,
+        /// The server's name.
+        name: String,
+        /// What is to become of it.
+        change: ServerChange,
+    },
+    /// `reload`
+    Reload,
+}
+
+/// What is to become of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerChange {
+    /// `state ready`, `state drain` or `state maint`
+    State(Admin),
+    /// `weight <n>`
+    Weight(u32),
+}
+
+/// A line that is no command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotACommand {
+    /// There is no such command.
+    #[error(
+        "unknown command {0:?}; there are `set server <backend>/<name> state ready|drain|maint`, \
+         `set server <backend>/<name> weight <0-{MAX_WEIGHT}>` and `reload`"
+    )]
+    Unknown(String),
+    /// Not the name of a server.
+    #[error("{0:?} is no server; expected <backend>/<name>, as `xlb stats` shows them")]
+    Server(String),
+    /// Not a state.
+    #[error("unknown state {0:?}; expected ready, drain or maint")]
+    State(String),
+    /// Not a weight.
+    #[error("{0:?} is no weight; expected a whole number from 0 to {MAX_WEIGHT}")]
+    Weight(String),
+}
+
+impl Command {
+    /// The command that changes a server given as `<backend>/<name>`.
+    pub fn server(server: &str, change: ServerChange) -> Result<Self, NotACommand> {
+        match server.split_once('/') {
+            Some((backend, name)) if !backend.is_empty() && !name.is_empty() => {
+                Ok(Self::Server { backend: backend.to_owned(), name: name.to_owned(), change })
+            }
+            _ => Err(NotACommand::Server(server.to_owned())),
+        }
+    }
+}
+
+impl ServerChange {
+    /// A weight in digits.
+    pub fn weight(text: &str) -> Result<Self, NotACommand> {
+        let weight = text.parse().ok().filter(|weight| *weight <= MAX_WEIGHT);
+        weight.map(Self::Weight).ok_or_else(|| NotACommand::Weight(text.to_owned()))
+    }
+
+    /// A state by its name.
+    pub fn state(text: &str) -> Result<Self, NotACommand> {
+        match text {
+            "ready" => Ok(Self::State(Admin::Ready)),
+            "drain" => Ok(Self::State(Admin::Drain)),
+            "maint" => Ok(Self::State(Admin::Maint)),
+            other => Err(NotACommand::State(other.to_owned())),
+        }
+    }
+}
+
+impl FromStr for Command {
+    type Err = NotACommand;
+
+    fn from_str(line: &str) -> Result<Self, NotACommand> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["reload"] => Ok(Self::Reload),
+            ["set", "server", server, "state", state] => Self::server(server, ServerChange::state(state)?),
+            ["set", "server", server, "weight", weight] => {
+                Self::server(server, ServerChange::weight(weight)?)
+            }
+            _ => Err(NotACommand::Unknown(line.trim().to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server { backend, name, change } => write!(f, "set server {backend}/{name} {change}"),
+            Self::Reload => f.write_str("reload"),
+        }
+    }
+}
+
+impl fmt::Display for ServerChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(state) => write!(f, "state {state}"),
+            Self::Weight(weight) => write!(f, "weight {weight}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |line: &str| line.parse::<Command>().unwrap_err().to_string();
+        assert_eq!(error("set server k8s state up"), "unknown state \"up\"; expected ready, drain or maint");
+        assert_eq!(
+            error("set server k8s state ready"),
+            "\"k8s\" is no server; expected <backend>/<name>, as `xlb stats` shows them"
+        );
+        for weight in ["257", "-1", "1.5", "ten", "4294967296"] {
+            let expected = format!("{weight:?} is no weight; expected a whole number from 0 to 256");
+            assert_eq!(error(&format!("set server k8s/bettley weight {weight}")), expected);
+        }
+        for line in ["", "show info", "set server k8s/bettley", "reload now", "set server a/b weight 1 2"] {
+            assert!(error(line).starts_with(&format!("unknown command {line:?}; there are")), "{line}");
+        }
+    }
+
+    fn change() -> impl Strategy<Value = ServerChange> {
+        prop_oneof![
+            prop_oneof![Just(Admin::Ready), Just(Admin::Drain), Just(Admin::Maint)]
+                .prop_map(ServerChange::State),
+            (0..=MAX_WEIGHT).prop_map(ServerChange::Weight),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(backend in "[a-z0-9.-]{1,9}", name in "[a-z0-9.-]{1,9}", change in change()) {
+            let command = Command::Server { backend, name, change };
+            prop_assert_eq!(command.to_string().parse(), Ok(command));
+        }
+
+        #[test]
+        fn no_line_does_harm(line: String) {
+            let _ = line.parse::<Command>();
+        }
+    }
+}

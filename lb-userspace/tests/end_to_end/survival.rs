@@ -1,0 +1,108 @@
+//! Restarts, kills and reloads of the agent, under load: nothing is lost.
+
+use lb_lab::config::Config;
+use lb_lab::load::{self, Load};
+use lb_lab::transfers::{self, Transfers};
+use lb_lab::{Balancer, Result, Topology, Xlb, size};
+
+use crate::stage::{ECHO, EQUAL, Stage, WEB, assert_shares, config, lab};
+
+const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2 };
+/// Connections in each round, before the agent ends and after it is back.
+const IN_BETWEEN: u64 = 20;
+
+/// How often the agent ends or reloads.
+fn rounds() -> usize {
+    size::choose(3, 20)
+}
+
+/// New connections a second.
+fn rate() -> u32 {
+    size::choose(100, 500)
+}
+
+/// Long transfers at once.
+fn long_transfers() -> usize {
+    size::choose(20, 100)
+}
+
+#[test]
+fn nothing_is_lost_when_the_agent_is_restarted() -> Result<()> {
+    under_load(|xlb, config, agent, load| {
+        assert!(agent.stop()?.success());
+        load.wait_for(IN_BETWEEN)?;
+        start(xlb, config)
+    })
+}
+
+#[test]
+fn nothing_is_lost_when_the_agent_is_killed() -> Result<()> {
+    under_load(|xlb, config, agent, load| {
+        agent.kill()?;
+        load.wait_for(IN_BETWEEN)?;
+        start(xlb, config)
+    })
+}
+
+#[test]
+fn nothing_is_lost_when_weights_are_reloaded() -> Result<()> {
+    let mut round = 0;
+    under_load(|xlb, config, agent, load| {
+        round += 1;
+        let weights = if round % 2 == 0 { [1, 1, 1] } else { [3, 2, 1] };
+        xlb.configure(&config.clone().weights(&weights).to_toml())?;
+        xlb.output(["reload"])?;
+        let shown: Vec<_> = xlb.stats()?.servers_of(WEB).map(|server| server.weight).collect();
+        assert_eq!(shown, weights.map(u32::from));
+        load.wait_for(IN_BETWEEN)?;
+        Ok(agent)
+    })
+}
+
+fn start(xlb: &Xlb, config: &Config) -> Result<Balancer> {
+    xlb.start_with(&config.to_toml(), &["--on-stop", "keep"])
+}
+
+/// Does something to the agent again and again, while connections come and transfers go on.
+fn under_load(mut act: impl FnMut(&Xlb, &Config, Balancer, &Load) -> Result<Balancer>) -> Result<()> {
+    let lab = lab(TOPOLOGY);
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let xlb = stage.take_balancer().xlb.clone();
+    let mut agent = start(&xlb, &config)?;
+
+    let plan = transfers::Plan::new(stage.echo(), long_transfers());
+    let transfers = Transfers::start(stage.lab.clients(), plan)?;
+    let load = Load::start(stage.lab.clients(), load::Plan::new(stage.web(), rate()))?;
+    load.wait_for(IN_BETWEEN)?;
+    let mut counted = 0;
+    for round in 0..rounds() {
+        agent = act(&xlb, &config, agent, &load)?;
+        transfers.wait_for_progress()?;
+        load.wait_for(IN_BETWEEN)?;
+        let now = connections(&xlb, WEB)?;
+        assert!(now > counted, "round {round}: {now} connections after {counted}");
+        counted = now;
+    }
+    let tally = load::Tally::of(&load.stop());
+    let broken = transfers.stop();
+
+    println!("{} rounds; {tally}", rounds());
+    assert_eq!(tally.failed(), 0, "{tally}");
+    assert_eq!(broken.len(), 0, "{}", broken[0]);
+    assert_eq!(connections(&xlb, WEB)?, tally.made);
+    assert_eq!(connections(&xlb, ECHO)?, long_transfers() as u64);
+    if agent.log().text().contains("reloaded") {
+        // With the weights, the order has changed in between.
+        return Ok(());
+    }
+    // Had an agent begun its turns anew, the first server would have more.
+    assert_shares(&tally.served, &EQUAL);
+    Ok(())
+}
+
+fn connections(xlb: &Xlb, frontend: &str) -> Result<u64> {
+    let stats = xlb.stats()?;
+    let found = stats.frontends.iter().find(|found| found.name == frontend);
+    Ok(found.map_or(0, |frontend| frontend.connections))
+}
