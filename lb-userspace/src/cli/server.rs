@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Error;
 use crate::dataplane::status::Admin;
-use crate::socket::{Command, ServerChange, ask};
+use crate::socket::{Command, NotACommand, ServerChange, ask};
 
 /// Take a server out of use or back, or give it another weight. Kept across restarts of the agent.
 #[derive(Debug, clap::Args)]
@@ -13,11 +13,16 @@ pub struct Args {
     #[arg(value_name = "BACKEND/NAME")]
     server: String,
 
-    #[command(subcommand)]
+    /// What is to become of it
+    #[arg(value_enum)]
     change: Change,
+
+    /// Its weight, from 0 to 256, until the configuration gives it another one
+    #[arg(value_name = "N", allow_negative_numbers = true, required_if_eq("change", "weight"))]
+    weight: Option<String>,
 }
 
-#[derive(Debug, clap::Subcommand)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Change {
     /// No new connections; health checks go on
     Drain,
@@ -25,21 +30,18 @@ enum Change {
     Ready,
     /// No new connections and no health checks
     Maint,
-    /// Its share of new connections, until the configuration gives it another one
-    Weight {
-        /// From 0 to 256
-        #[arg(allow_negative_numbers = true)]
-        weight: String,
-    },
+    /// Another share of new connections
+    Weight,
 }
 
 /// Asks the agent; what it does not like is the error.
 pub fn run(args: &Args, socket: &Path) -> Result<(), Error> {
-    let change = match &args.change {
-        Change::Drain => ServerChange::State(Admin::Drain),
-        Change::Ready => ServerChange::State(Admin::Ready),
-        Change::Maint => ServerChange::State(Admin::Maint),
-        Change::Weight { weight } => ServerChange::weight(weight)?,
+    let change = match (args.change, &args.weight) {
+        (Change::Weight, weight) => ServerChange::weight(weight.as_deref().unwrap_or_default())?,
+        (_, Some(surplus)) => return Err(NotACommand::Surplus(surplus.clone()).into()),
+        (Change::Drain, None) => ServerChange::State(Admin::Drain),
+        (Change::Ready, None) => ServerChange::State(Admin::Ready),
+        (Change::Maint, None) => ServerChange::State(Admin::Maint),
     };
     match ask(socket, &Command::server(&args.server, change)?)? {
         complaint if complaint.is_empty() => Ok(()),

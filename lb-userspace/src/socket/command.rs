@@ -47,6 +47,9 @@ pub enum NotACommand {
     /// Not a state.
     #[error("unknown state {0:?}; expected ready, drain or maint")]
     State(String),
+    /// A word too many.
+    #[error("unexpected {0:?}; only `weight` takes a number")]
+    Surplus(String),
     /// Not a weight.
     #[error("{0:?} is no weight; expected a whole number from 0 to {MAX_WEIGHT}")]
     Weight(String),

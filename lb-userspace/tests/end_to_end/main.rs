@@ -5,7 +5,9 @@
 mod agent;
 mod health;
 mod listing;
+mod migration;
 mod other_traffic;
+mod runtime;
 mod stage;
 mod survival;
 mod transfers;

@@ -31,11 +31,17 @@ impl Stage {
         Self::set_in(lab, &config)
     }
 
+    /// Starts only the HTTP servers.
+    pub fn servers(lab: &Lab) -> Result<[Option<Nginx>; 3]> {
+        let [first, second, third] = &lab.servers;
+        let web = |host| Nginx::start(host, WEB_PORT).map(Some);
+        Ok([web(first)?, web(second)?, web(third)?])
+    }
+
     /// Sets the stage in a network that is there already.
     pub fn set_in(lab: Lab, config: &Config) -> Result<Self> {
         let [first, second, third] = &lab.servers;
-        let web = |host| Nginx::start(host, WEB_PORT).map(Some);
-        let web = [web(first)?, web(second)?, web(third)?];
+        let web = Self::servers(&lab)?;
         let echo = |host| Echo::start(host, ECHO_PORT);
         let echo = [echo(first)?, echo(second)?, echo(third)?];
         let balancer = Some(xlb(&lab).start(&config.to_toml())?);

@@ -1,0 +1,244 @@
+//! What the operator asks a running agent for: servers in and out of use, other weights, another
+//! configuration. What is wrong is refused and changes nothing.
+
+use std::process::Output;
+
+use lb_lab::http::Session;
+use lb_lab::{Result, Topology, Xlb, curl, wait};
+
+use crate::stage::{ECHO, EQUAL, Stage, WEB, assert_shares, config, lab};
+
+const CONNECTIONS: usize = 60;
+const OTHER: i32 = 1;
+const WRONG_CONFIGURATION: i32 = 2;
+const WRONG_ENVIRONMENT: i32 = 3;
+
+fn run(xlb: &Xlb, arguments: &[&str]) -> Output {
+    xlb.command(arguments).output().expect("xlb can be started")
+}
+
+/// Asserts that a command fails with this code and says this.
+fn refused(xlb: &Xlb, arguments: &[&str], code: i32, says: &str) {
+    let output = run(xlb, arguments);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+    assert!(message.contains(says), "{arguments:?}: {message}");
+}
+
+/// What the operator can change, as `xlb stats` shows it.
+fn shown(xlb: &Xlb) -> Result<Vec<(String, u32, String)>> {
+    let stats = xlb.stats()?;
+    let row = |server: &lb_lab::stats::Server| (server.name.clone(), server.weight, server.state.clone());
+    let frontends = stats.frontends.iter().map(|frontend| (frontend.name.clone(), 0, String::new()));
+    Ok(stats.servers.iter().map(row).chain(frontends).collect())
+}
+
+#[test]
+fn wrong_commands_are_refused_and_change_nothing() -> Result<()> {
+    let mut stage = Stage::set(Topology::default(), "native")?;
+    let agent = stage.take_balancer();
+    let xlb = &agent.xlb;
+    let before = shown(xlb)?;
+
+    let bettley = "k8s-api-server/bettley";
+    refused(
+        xlb,
+        &["server", "k8s-api-server/nobody", "drain"],
+        OTHER,
+        "there is no server k8s-api-server/nobody; there are: k8s-api-server/bettley, ",
+    );
+    refused(xlb, &["server", "nothing/bettley", "maint"], OTHER, "there is no server nothing/bettley");
+    refused(xlb, &["server", "bettley", "drain"], OTHER, "expected <backend>/<name>");
+    refused(xlb, &["server", bettley, "weight", "257"], OTHER, "expected a whole number from 0 to 256");
+    refused(xlb, &["server", bettley, "weight", "-1"], OTHER, "expected a whole number from 0 to 256");
+    refused(xlb, &["server", bettley, "weight", "much"], OTHER, "\"much\" is no weight");
+    refused(
+        xlb,
+        &["server", bettley, "up"],
+        WRONG_CONFIGURATION,
+        "[possible values: drain, ready, maint, weight]",
+    );
+    refused(xlb, &["server", bettley, "weight"], WRONG_CONFIGURATION, "required");
+    refused(xlb, &["server", bettley, "drain", "5"], OTHER, "unexpected \"5\"");
+    assert_eq!(shown(xlb)?, before);
+    let answers = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL);
+
+    let xlb = xlb.clone();
+    agent.stop()?;
+    refused(&xlb, &["server", bettley, "drain"], WRONG_ENVIRONMENT, "no agent at");
+    refused(&xlb, &["reload"], WRONG_ENVIRONMENT, "no agent at");
+    Ok(())
+}
+
+#[test]
+fn wrong_files_are_refused_and_change_nothing() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let agent = stage.take_balancer();
+    let xlb = &agent.xlb;
+    let before = shown(xlb)?;
+    let good = config.to_toml();
+    let mut elsewhere = config.clone();
+    elsewhere.backend[0].server[0].address = "198.18.99.1:6443".into();
+    let wrong = [
+        ("not TOML".to_owned(), "xlb.toml:1"),
+        (good.replace("interval", "intreval"), "did you mean"),
+        (good.replace("eth0", "eth9"), "`interface` is eth0 there and eth9 in the configuration"),
+        (format!("max_servers = 32\n{good}"), "`max_servers` is 16 there and 32 in the configuration"),
+        (format!("nat_ports = \"20000-29999\"\n{good}"), "`nat_ports` is 10240-32767 there"),
+        (
+            good.replace("\"native\"", "\"generic\""),
+            "`mode` is native there and generic in the configuration",
+        ),
+        (elsewhere.to_toml(), "198.18.99.1"),
+        (good.replace("198.18.0.10:7000", "198.18.0.99:7000"), "198.18.0.99"),
+    ];
+    for (text, says) in wrong {
+        xlb.configure(&text)?;
+        refused(xlb, &["reload"], WRONG_CONFIGURATION, says);
+        assert_eq!(shown(xlb)?, before, "after {says}");
+    }
+    // The same by signal, which has no answer but the log.
+    agent.hang_up()?;
+    agent.log().wait_for("198.18.0.99")?;
+    assert_eq!(shown(xlb)?, before);
+
+    xlb.configure(&good)?;
+    agent.hang_up()?;
+    agent.log().wait_for("configuration reloaded")?;
+    let answers = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL);
+    Ok(())
+}
+
+#[test]
+fn servers_are_taken_out_of_use_and_back_and_a_restart_keeps_it() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let client = stage.lab.lan_clients[0].clone();
+    let mut held: Vec<_> =
+        (0..6).map(|_| client.inside(|| Session::open(stage.web())).expect("a connection is made")).collect();
+    let names: Vec<_> = held.iter_mut().map(|session| session.ask().expect("a server answers")).collect();
+    let mut agent = stage.take_balancer();
+    let xlb = agent.xlb.clone();
+    let fetch = || Ok::<_, lb_lab::Error>(curl::tally(curl::fetch(&client, stage.web(), CONNECTIONS)?));
+
+    xlb.output(["server", "k8s-api-server/bettley", "drain"])?;
+    xlb.output(["server", "k8s-api-server/fenn", "weight", "3"])?;
+    for restarted in [false, true] {
+        if restarted {
+            agent.kill()?;
+            agent = xlb.start(&config.to_toml())?;
+        }
+        assert_shares(&fetch()?, &[("fenn", 3), ("gardener", 1)]);
+        assert_eq!(stage.server("bettley")?.state, "DRAIN", "restarted: {restarted}");
+        assert_eq!(stage.server("fenn")?.weight, 3);
+        for (session, name) in held.iter_mut().zip(&names) {
+            assert_eq!(session.ask().expect("what is open goes on"), *name);
+        }
+    }
+
+    // A reload with the same weight keeps the operator's; one with another replaces it.
+    xlb.output(["reload"])?;
+    assert_eq!(stage.server("fenn")?.weight, 3);
+    xlb.configure(&config.clone().weights(&[1, 2, 1]).to_toml())?;
+    xlb.output(["reload"])?;
+    assert_shares(&fetch()?, &[("fenn", 2), ("gardener", 1)]);
+    xlb.configure(&config.to_toml())?;
+    xlb.output(["reload"])?;
+    xlb.output(["server", "k8s-api-server/bettley", "ready"])?;
+    assert_shares(&fetch()?, &EQUAL);
+    drop(agent);
+    Ok(())
+}
+
+#[test]
+fn a_server_in_maintenance_is_not_checked() -> Result<()> {
+    let mut stage = Stage::set(Topology::default(), "native")?;
+    let agent = stage.take_balancer();
+    let xlb = &agent.xlb;
+    xlb.output(["server", "k8s-api-server/bettley", "maint"])?;
+    assert_eq!(stage.server("bettley")?.state, "MAINT");
+    stage.web[0].take().expect("it was started").stop()?;
+    stage.web[1].take().expect("it was started").stop()?;
+    agent.log().wait_for("k8s-api-server/fenn is DOWN")?;
+    assert!(!agent.log().text().contains("bettley is DOWN"));
+    let answers = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL[2..]);
+
+    xlb.output(["server", "k8s-api-server/bettley", "ready"])?;
+    agent.log().wait_for("k8s-api-server/bettley is DOWN")?;
+    Ok(())
+}
+
+#[test]
+fn servers_and_frontends_come_and_go() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let agent = stage.take_balancer();
+    let xlb = &agent.xlb;
+    let client = stage.lab.lan_clients[0].clone();
+    let open = |address| client.inside(|| Session::open(address)).expect("a connection is made");
+    let mut held: Vec<_> = (0..6).map(|_| open(stage.web())).collect();
+    let names: Vec<_> = held.iter_mut().map(|session| session.ask().expect("a server answers")).collect();
+    let mut echo =
+        client.inside(|| lb_lab::echo::Client::open(stage.echo(), 7)).expect("a connection is made");
+    echo.exchange(1000).expect("bytes come back");
+
+    // Without its first server, and without the second frontend.
+    let mut smaller = config.clone();
+    smaller.backend[0].server.remove(0);
+    smaller.frontend.remove(1);
+    smaller.backend.remove(1);
+    xlb.configure(&smaller.to_toml())?;
+    xlb.output(["reload"])?;
+    let answers = curl::tally(curl::fetch(&client, stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL[1..]);
+    for (session, name) in held.iter_mut().zip(&names) {
+        assert_eq!(session.ask().expect("what is open goes on"), *name);
+    }
+    echo.exchange(1000).expect("bytes of a removed frontend come back");
+    let refused = client.inside(|| lb_lab::echo::Client::open(stage.echo(), 8));
+    assert_eq!(refused.expect_err("nobody listens").kind(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(stage.server("bettley")?.state, "removed");
+
+    // All of it back: the same server has the same number, and its counters go on.
+    let before = stage.server("bettley")?.connections;
+    xlb.configure(&config.to_toml())?;
+    xlb.output(["reload"])?;
+    let answers = curl::tally(curl::fetch(&client, stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL);
+    assert_eq!(stage.server("bettley")?.connections, before + answers["bettley"] as u64);
+    echo.exchange(1000).expect("bytes come back");
+    echo.finish().expect("it ends in order");
+    let stats = xlb.stats()?;
+    let names: Vec<_> = stats.frontends.iter().map(|frontend| frontend.name.as_str()).collect();
+    assert_eq!(names, [WEB, ECHO]);
+    Ok(())
+}
+
+#[test]
+fn a_removed_server_is_gone_when_its_last_connection_is() -> Result<()> {
+    let lab = lab(Topology::default());
+    let mut config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let agent = stage.take_balancer();
+    let xlb = &agent.xlb;
+    let before = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), 3)?);
+    assert_eq!(before.values().sum::<usize>(), 3);
+
+    config.backend[1].server.remove(0);
+    xlb.configure(&config.to_toml())?;
+    xlb.output(["reload"])?;
+    // It has had no connection by this frontend, so its number is given back by the next sweep.
+    wait::until("the removed server to be gone", || {
+        xlb.stats()
+            .map(|stats| stats.servers_of(ECHO).all(|server| server.state != "removed").then_some(()))
+            .transpose()
+    })??;
+    Ok(())
+}
