@@ -1,9 +1,19 @@
 //! Builds the eBPF objects, so that the agent can embed them: `balancer.bpf.o` in `OUT_DIR` is
 //! the object of the binary target `balancer` of `lb-ebpf`, and so on.
 
-use std::{env, error::Error, fs, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use lb_toolchain::{Toolchain, Workspace};
+use lb_toolchain::{Build, Toolchain, Workspace};
+
+/// Features of `lb-ebpf`, each of which makes another object of the product for tests alone:
+/// `changed.bpf.o` in `OUT_DIR`, and so on.
+const TEST_BUILDS: [&str; 2] = ["changed", "without-icmp"];
 
 fn main() -> ExitCode {
     match embed() {
@@ -22,12 +32,31 @@ fn embed() -> Result<(), Box<dyn Error>> {
     for input in toolchain.inputs(&workspace) {
         println!("cargo::rerun-if-changed={}", input.display());
     }
-    let build = toolchain.build(&workspace, &out.join("target"))?;
+    let target = out.join("target");
+    let build = toolchain.build(&workspace, &target)?;
+    warn(&build);
+    for object in build.executables {
+        keep(&object.path, &out, &object.name)?;
+    }
+    if env::var_os("CARGO_FEATURE_TEST_BUILDS").is_some() {
+        for feature in TEST_BUILDS {
+            let build = toolchain.build_variant(&workspace, &target, feature)?;
+            warn(&build);
+            let [object] = &build.executables[..] else { return Err("a variant is one object".into()) };
+            keep(&object.path, &out, feature)?;
+        }
+    }
+    Ok(())
+}
+
+fn warn(build: &Build) {
     for line in build.warnings.iter().flat_map(|warning| warning.lines()) {
         println!("cargo::warning={line}");
     }
-    for object in build.executables {
-        fs::copy(&object.path, out.join(object.name).with_extension("bpf.o"))?;
-    }
+}
+
+/// Copies an object to where the sources include it from.
+fn keep(object: &Path, out: &Path, name: &str) -> Result<(), Box<dyn Error>> {
+    fs::copy(object, out.join(name).with_extension("bpf.o"))?;
     Ok(())
 }

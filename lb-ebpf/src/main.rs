@@ -17,7 +17,20 @@ use lb_ebpf::packet::Frame;
 /// XDP, native and generic.
 #[xdp]
 pub fn xlb_xdp(ctx: XdpContext) -> u32 {
+    #[cfg(feature = "changed")]
+    change(&ctx.packet());
     lb_ebpf::process(&ctx).xdp()
+}
+
+/// Makes this program another one than the product's, with another tag, that does the same: it
+/// looks at the packet's first byte, which no optimization may leave out.
+#[cfg(feature = "changed")]
+#[inline(always)]
+fn change(packet: &lb_ebpf::packet::Packet) {
+    if let Some([first]) = packet.header::<[u8; 1]>(0) {
+        // SAFETY: a reference may be read through.
+        let _ = unsafe { core::ptr::from_ref(first).read_volatile() };
+    }
 }
 
 /// Tells the packet path's time to the CLI: writes the jiffies into the packet of a test run.

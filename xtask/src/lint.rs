@@ -7,17 +7,21 @@ use lb_toolchain::{Toolchain, Workspace};
 use crate::{
     cargo, process,
     setup::{self, Need},
-    test::Layer,
+    test::{Layer, TEST_BUILDS},
 };
 
 pub fn run(workspace: &Workspace) -> Result<()> {
     setup::ensure(workspace, &[Need::Ebpf, Need::Lint])?;
     process::run(cargo::command(workspace).args(["fmt", "--all", "--check"]))?;
     clippy(workspace, &["--workspace", "--all-targets"])?;
+    clippy(workspace, &["--package", "lb-ebpf", "--all-features"])?;
     // Tests that need root are no part of a plain `cargo test`, nor therefore of "all targets".
     let root_targets = Layer::value_variants().iter().filter_map(|layer| layer.root_target());
     let selection: Vec<_> = root_targets.flat_map(|target| ["--test", target]).collect();
-    clippy(workspace, &[&["--package", "lb-userspace"], selection.as_slice()].concat())?;
+    clippy(
+        workspace,
+        &[&["--package", "lb-userspace", "--bins"], &TEST_BUILDS[..], selection.as_slice()].concat(),
+    )?;
     ebpf_warnings(workspace)?;
     dependencies(workspace)
 }

@@ -18,6 +18,9 @@ use crate::{
 /// The environment variable that asks tests and benchmarks for their full size.
 pub const FULL_SIZE: &str = "XLB_FULL";
 
+/// Lets cargo build what only the end-to-end tests need.
+pub const TEST_BUILDS: [&str; 2] = ["--features", "lb-userspace/test-builds"];
+
 #[derive(clap::Args)]
 pub struct Args {
     /// The layers to test; all of them when none is named
@@ -62,6 +65,12 @@ impl Layer {
         };
     }
 
+    /// The program with other eBPF programs in it is built for all layers of the agent, so that
+    /// they share one build.
+    fn cargo_features(self) -> &'static [&'static str] {
+        if self == Self::Lab { &[] } else { &TEST_BUILDS }
+    }
+
     fn needs_root(self) -> bool {
         self != Self::Host
     }
@@ -77,6 +86,7 @@ impl Layer {
         }
         cargo.args(["test", "--no-fail-fast"]);
         self.select(&mut cargo);
+        cargo.args(self.cargo_features());
         if self.needs_lab() {
             // Labs measure time and share: two at once would disturb each other.
             cargo.args(["--", "--test-threads=1"]);
