@@ -1,6 +1,6 @@
 //! Every outcome of a packet that is not plain forwarding has a reason, and every reason a counter.
 
-/// What becomes of a packet that is not forwarded.
+/// What becomes of a packet that is not plainly forwarded.
 ///
 /// A packet that cannot be answered, or whose SYN nobody can send again, is dropped in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +13,13 @@ pub enum Disposition {
     Reset,
     /// The SYN that it answers goes to another server in its place.
     Retry,
+    /// It was rewritten, and leaves.
+    Forward,
 }
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal => $disposition:ident;)+) => {
-        /// Why a packet was not forwarded; the index of its counter in the `REASONS` map.
+        /// Why a packet was not plainly forwarded; the index of its counter in the `REASONS` map.
         #[repr(u32)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Reason {
@@ -55,8 +57,10 @@ reasons! {
     OtherHost = "other_host" => Pass;
     /// Not IPv4: ARP, IPv6, a VLAN tag.
     NotIpv4 = "not_ipv4" => Pass;
-    /// IPv4, but not TCP.
+    /// IPv4, but neither TCP nor ICMP.
     NotTcp = "not_tcp" => Pass;
+    /// ICMP that is no error about a packet of ours.
+    OtherIcmp = "other_icmp" => Pass;
     /// TCP to a port that is neither a frontend's nor in the NAT range.
     OtherPort = "other_port" => Pass;
     /// TCP to a frontend's port on another address.
@@ -107,6 +111,14 @@ reasons! {
     IndexFull = "index_full" => Drop;
     /// Another CPU opened the same connection at the same moment.
     LostRace = "lost_race" => Drop;
+    /// An ICMP error about a packet that nobody has under way.
+    ImplausibleIcmp = "implausible_icmp" => Drop;
+    /// An ICMP error that a SYN does not reach its server.
+    UnreachableSyn = "unreachable_syn" => Drop;
+    /// An ICMP error about a packet to a server, translated for the client.
+    IcmpToClient = "icmp_to_client" => Forward;
+    /// An ICMP error about a packet to a client, translated for the server.
+    IcmpToServer = "icmp_to_server" => Forward;
 }
 
 /// Elements of the `REASONS` map.

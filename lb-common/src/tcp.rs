@@ -301,6 +301,34 @@ pub fn follow(
     Effect { state, fins, plausible: true }
 }
 
+/// Whether `sender` may have a segment with number `seq` under way, which an ICMP error can be about:
+/// sent, and not yet acknowledged as far as we have seen (RFC 5927 §4.1). Whoever guesses would have
+/// to meet this range; Linux's own `tcp_v4_err` takes the same one.
+///
+/// `direction` is that of the segment; `sender` and `receiver` are the sides as it has them.
+#[inline(always)]
+#[must_use]
+pub const fn is_under_way(
+    state: State,
+    direction: Direction,
+    sender: &Side,
+    receiver: &Side,
+    seq: Seq,
+) -> bool {
+    let first = match (state, direction) {
+        (State::Free | State::Claimed | State::Abandoned | State::Reset, _)
+        | (State::SynSent, Direction::ToClient) => return false,
+        // The acknowledgement of a side that has sent none yet is that of the other's SYN, which is
+        // still under way.
+        (State::SynSent, Direction::ToServer) | (State::SynReceived, Direction::ToClient) => {
+            receiver.ack.plus(u32::MAX)
+        }
+        (State::SynReceived, Direction::ToServer)
+        | (State::Established | State::TimeWait | State::Closed, _) => receiver.ack,
+    };
+    seq.is_within(first, sender.end)
+}
+
 /// The sender has sent its FIN.
 #[inline(always)]
 fn finished(fins: Fins, sender: Direction) -> Effect {
@@ -452,6 +480,15 @@ mod tests {
             effect.plausible
         }
 
+        fn is_under_way(&self, to_client: bool, seq: Seq) -> bool {
+            let [client, server] = &self.sides;
+            if to_client {
+                is_under_way(self.state, Direction::ToClient, server, client, seq)
+            } else {
+                is_under_way(self.state, Direction::ToServer, client, server, seq)
+            }
+        }
+
         fn client_sends(&mut self, seq: Seq, ack: Seq, payload: u32, flags: u8) -> bool {
             self.apply(Direction::ToServer, Segment { seq, ack, payload, flags: Flags(flags) })
         }
@@ -553,6 +590,22 @@ mod tests {
     }
 
     #[test]
+    fn a_syn_is_under_way_until_it_is_answered() {
+        let mut conn = Conn::syn_sent();
+        for (seq, expected) in [(ISN, true), (ISN.plus(1), true), (ISN.plus(2), false), (Seq(0), false)] {
+            assert_eq!(conn.is_under_way(false, seq), expected, "{seq:?}");
+            assert!(!conn.is_under_way(true, seq), "the server has sent nothing");
+        }
+        conn.server_sends(SERVER_ISN, ISN.plus(1), 0, Flags::SYN | Flags::ACK);
+        assert!(!conn.is_under_way(false, ISN), "it was acknowledged");
+        assert!(conn.is_under_way(false, ISN.plus(1)), "the client's acknowledgement");
+        assert!(conn.is_under_way(true, SERVER_ISN));
+        assert!(!conn.is_under_way(true, SERVER_ISN.plus(u32::MAX)));
+        conn.client_sends(ISN.plus(1), SERVER_ISN.plus(1), 0, Flags::ACK);
+        assert!(!conn.is_under_way(true, SERVER_ISN), "it was acknowledged");
+    }
+
+    #[test]
     fn flags_that_no_tcp_sends_are_invalid() {
         for flags in [0, Flags::FIN, Flags::SYN | Flags::FIN, Flags::SYN | Flags::RST, 0x08] {
             assert!(!Flags(flags).are_valid(), "{flags:#x}");
@@ -591,6 +644,36 @@ mod tests {
             let segment = Segment { seq: Seq(seq), ack: Seq(ack), payload, flags: Flags(flags) };
             prop_assert!(!conn.apply(direction, segment));
             prop_assert_eq!(conn, before);
+        }
+
+        /// An error is about what its side has sent, and about nothing that was acknowledged.
+        #[test]
+        fn errors_are_about_what_is_under_way(
+            sent in 0u32..70_000, acked_part in 0u32..=100, seq: u32, near in -3i32..=3, to_client: bool,
+        ) {
+            let mut conn = Conn::established();
+            let acked = sent * acked_part / 100;
+            let first = if to_client { SERVER_ISN.plus(1) } else { ISN.plus(1) };
+            if to_client {
+                conn.server_sends(first, ISN.plus(1), sent, Flags::ACK);
+                conn.client_sends(ISN.plus(1), first.plus(acked), 0, Flags::ACK);
+            } else {
+                conn.client_sends(first, SERVER_ISN.plus(1), sent, Flags::ACK);
+                conn.server_sends(SERVER_ISN.plus(1), first.plus(acked), 0, Flags::ACK);
+            }
+            for (seq, expected) in [
+                (Seq(seq), Seq(seq).since(first.plus(acked)) <= sent - acked),
+                (first.plus(acked), true),
+                (first.plus(sent), true),
+                (first.plus(acked).plus(u32::MAX), false),
+                (first.plus(sent + 1), false),
+                (
+                    first.plus(sent).plus(near.cast_unsigned()),
+                    near <= 0 && near.unsigned_abs() <= sent - acked,
+                ),
+            ] {
+                prop_assert_eq!(conn.is_under_way(to_client, seq), expected, "{:?}", seq);
+            }
         }
 
         /// Sequence arithmetic is that of a circle.

@@ -11,7 +11,7 @@ use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 
 use crate::packet::{Packet, TcpHdr};
-use crate::parse::{self, Headers, IP_OFFSET, TCP_OFFSET, port};
+use crate::parse::{self, Headers, IP_OFFSET, TCP_OFFSET};
 
 /// Which of our flows a packet belongs to.
 ///
@@ -26,16 +26,21 @@ pub enum Ours {
 }
 
 const IPV4: u16 = 0x0800_u16.to_be();
-const TCP: u8 = 6;
+/// TCP, as an IPv4 header names it.
+pub const TCP: u8 = 6;
+const ICMP: u8 = 1;
 
 /// Version 4, five words of header.
-const PLAIN: u8 = 0x45;
+pub const PLAIN: u8 = 0x45;
 
 /// More fragments, and the fragment's offset.
 const MORE_FRAGMENTS: u16 = 0x2000;
-const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// The offset of a fragment's data: not zero in any but the first.
+pub const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// Finds out whose the packet is. Only TCP over IPv4, whole and without options, is ours.
+///
+/// ICMP is [`Reason::OtherIcmp`] until [`crate::icmp`] has seen what it is about.
 #[inline(always)]
 pub fn classify<'a>(packet: &'a Packet, setup: &'static Setup) -> Result<(Headers<'a>, Ours), Reason> {
     let eth = packet.header::<EthHdr>(0).ok_or(Reason::Truncated)?;
@@ -47,14 +52,14 @@ pub fn classify<'a>(packet: &'a Packet, setup: &'static Setup) -> Result<(Header
     }
     let ip = packet.header::<Ipv4Hdr>(IP_OFFSET).ok_or(Reason::Truncated)?;
     if ip.proto != TCP {
-        return Err(Reason::NotTcp);
+        return Err(if ip.proto == ICMP { Reason::OtherIcmp } else { Reason::NotTcp });
     }
     let fragment = u16::from_be_bytes(ip.frags) & (MORE_FRAGMENTS | FRAGMENT_OFFSET);
     if ip.vihl != PLAIN || fragment != 0 {
         return Err(unusual(packet, setup, ip, fragment));
     }
     let tcp = packet.header::<TcpHdr>(TCP_OFFSET).ok_or(Reason::Truncated)?;
-    let ours = ours(setup, ip, port(tcp.source), port(tcp.dest))?;
+    let ours = ours(setup, source(ip, tcp.source), destination(ip, tcp.dest))?;
     Ok((Headers { eth, ip, tcp }, ours))
 }
 
@@ -74,20 +79,34 @@ fn unusual(packet: &Packet, setup: &'static Setup, ip: &Ipv4Hdr, fragment: u16) 
     let Some([a, b, c, d]) = packet.header::<[u8; 4]>(IP_OFFSET + header).copied() else {
         return Reason::Truncated;
     };
-    match ours(setup, ip, port([a, b]), port([c, d])) {
+    match ours(setup, source(ip, [a, b]), destination(ip, [c, d])) {
         Err(reason) => reason,
         Ok(_) if fragment != 0 => Reason::FirstFragment,
         Ok(_) => Reason::IpOptions,
     }
 }
 
+/// Who sent a packet, by its IP header and the port in its next one.
+#[inline(always)]
+#[must_use]
+pub const fn source(ip: &Ipv4Hdr, port: [u8; 2]) -> (Addr, Port) {
+    (parse::source(ip), parse::port(port))
+}
+
+/// Who is to get a packet.
+#[inline(always)]
+#[must_use]
+pub const fn destination(ip: &Ipv4Hdr, port: [u8; 2]) -> (Addr, Port) {
+    (parse::destination(ip), parse::port(port))
+}
+
 /// Finds the flow that addresses and ports belong to.
 #[inline(always)]
-fn ours(setup: &'static Setup, ip: &Ipv4Hdr, source: Port, destination: Port) -> Result<Ours, Reason> {
-    match setup.port(destination) {
+pub fn ours(setup: &'static Setup, source: (Addr, Port), (addr, port): (Addr, Port)) -> Result<Ours, Reason> {
+    match setup.port(port) {
         PortEntry::NONE => Err(Reason::OtherPort),
-        PortEntry::NAT => server(setup, ip, source),
-        entry => frontend(setup, entry.first(), parse::destination(ip)),
+        PortEntry::NAT => server(setup, source, addr),
+        entry => frontend(setup, entry.first(), addr),
     }
 }
 
@@ -108,10 +127,10 @@ fn frontend(setup: &'static Setup, first: Link, addr: Addr) -> Result<Ours, Reas
 
 /// Finds the server that a packet to the NAT range comes from.
 #[inline(always)]
-fn server(setup: &'static Setup, ip: &Ipv4Hdr, source: Port) -> Result<Ours, Reason> {
-    let number = setup.endpoints.find(parse::source(ip), source).ok_or(Reason::NotAServer)?;
+fn server(setup: &'static Setup, (addr, port): (Addr, Port), nat_addr: Addr) -> Result<Ours, Reason> {
+    let number = setup.endpoints.find(addr, port).ok_or(Reason::NotAServer)?;
     let server = setup.server(number);
-    if server.nat_addr != parse::destination(ip) {
+    if server.nat_addr != nat_addr {
         return Err(Reason::OtherAddress);
     }
     Ok(Ours::Server(server))

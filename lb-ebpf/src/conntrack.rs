@@ -79,26 +79,33 @@ pub fn from_server(
     packet: &Packet,
     headers: &Headers,
 ) -> Result<Rewrite, Reason> {
-    let slot = slot_of(context, server, headers).ok_or(Reason::NoConnection)?;
-    let (word, last_seen) = slot.head();
-    let frontend = context.setup.frontend(slot.fields().tuple.frontend());
-    if word.state() == State::Claimed || !word.is_live(last_seen, context.now, &frontend.timeouts) {
-        return Err(Reason::NoConnection);
-    }
+    let (slot, word) = at_port(context, server, headers.tcp.dest)?;
     let segment = parse::segment(packet, headers)?;
     if !matches!(word.state(), State::Established) {
         unless_refused(slot, word, &segment)?;
     }
     follow(context, slot, word, Direction::ToClient, &segment);
-    Ok(to_client(frontend, slot))
+    Ok(to_client(context.setup.frontend(slot.fields().tuple.frontend()), slot))
 }
 
-/// The slot whose NAT port a server's packet is for.
+/// The slot of a server's connection by its NAT port, as it stands in a packet.
 #[inline(always)]
 #[must_use]
-pub fn slot_of(context: &Context, server: &Server, headers: &Headers) -> Option<SlotRef> {
-    let port = u16::from_be_bytes(headers.tcp.dest).wrapping_sub(context.setup.settings.nat_first);
+pub fn slot_of(context: &Context, server: &Server, port: [u8; 2]) -> Option<SlotRef> {
+    let port = u16::from_be_bytes(port).wrapping_sub(context.setup.settings.nat_first);
     SlotRef::get(server.first_slot + u32::from(port))
+}
+
+/// The same, if a connection holds it.
+#[inline(always)]
+pub fn at_port(context: &Context, server: &Server, port: [u8; 2]) -> Result<(SlotRef, Word), Reason> {
+    let slot = slot_of(context, server, port).ok_or(Reason::NoConnection)?;
+    let (word, last_seen) = slot.head();
+    let frontend = context.setup.frontend(slot.fields().tuple.frontend());
+    if word.state() == State::Claimed || !word.is_live(last_seen, context.now, &frontend.timeouts) {
+        return Err(Reason::NoConnection);
+    }
+    Ok((slot, word))
 }
 
 /// What a packet of a connection's server is to become.

@@ -1,9 +1,10 @@
 //! The packet path of `xlb`: one packet, in order.
 //!
 //! [`classify`] tells whether it is ours, [`conntrack`] finds its connection, [`parse`] describes
-//! its segment, [`connect`] opens a new connection, [`rewrite`] turns the packet round. Nothing here knows how it
-//! is attached: an entry point hands in a [`packet::Frame`] and turns the [`Verdict`] into its
-//! own constant.
+//! its segment, [`connect`] opens a new connection, [`rewrite`] turns the packet round. ICMP errors
+//! about packets that we sent have a way of their own, [`icmp`]. Nothing here knows how it is
+//! attached: an entry point hands in a [`packet::Frame`] and turns the [`Verdict`] into its own
+//! constant.
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(
     target_arch = "bpf",
@@ -17,6 +18,7 @@ pub mod atomic;
 pub mod classify;
 pub mod connect;
 pub mod conntrack;
+pub mod icmp;
 pub mod index;
 pub mod maps;
 pub mod packet;
@@ -77,6 +79,7 @@ pub fn process(frame: &impl Frame) -> Verdict {
                 Disposition::Drop => Verdict::Drop,
                 Disposition::Reset => answer::reset(frame),
                 Disposition::Retry => retry::retry(frame, reason),
+                Disposition::Forward => Verdict::Transmit,
             }
         }
     }
@@ -86,7 +89,12 @@ pub fn process(frame: &impl Frame) -> Verdict {
 fn forward(packet: &Packet) -> Result<(), Reason> {
     // The lookup cannot fail, but the verifier does not know that.
     let setup = maps::setup().ok_or(Reason::OtherPort)?;
-    let (headers, ours) = classify::classify(packet, setup)?;
+    let (headers, ours) = match classify::classify(packet, setup) {
+        Err(Reason::OtherIcmp) if cfg!(not(feature = "without-icmp")) => {
+            return Err(icmp::forward(*packet));
+        }
+        classified => classified?,
+    };
     // SAFETY: the helper has no preconditions.
     let now = Tick::from_jiffies(unsafe { bpf_jiffies64() });
     let context = Context { setup, now };

@@ -61,6 +61,33 @@ impl TcpHdr {
     }
 }
 
+/// An ICMP error (RFC 792) about a TCP segment in an IPv4 packet without options, as far as it must
+/// quote the segment: that far and no further may routers do so.
+#[repr(C)]
+pub struct IcmpError {
+    /// What kind of error it is.
+    pub kind: u8,
+    /// And which one of the kind.
+    pub code: u8,
+    /// The checksum over the whole message.
+    pub check: [u8; 2],
+    /// What else the error says, such as the next link's MTU.
+    pub rest: [u8; 4],
+    /// The IPv4 header of the packet that it is about.
+    pub ip: Ipv4Hdr,
+    /// The sender's port.
+    pub source: [u8; 2],
+    /// The receiver's port.
+    pub dest: [u8; 2],
+    /// The sequence number.
+    pub seq: [u8; 4],
+}
+
+impl IcmpError {
+    /// Its length in bytes.
+    pub const LEN: usize = size_of::<Self>();
+}
+
 /// A header that may be laid over packet bytes.
 ///
 /// # Safety
@@ -75,6 +102,8 @@ unsafe impl Header for EthHdr {}
 unsafe impl Header for Ipv4Hdr {}
 // SAFETY: bytes.
 unsafe impl Header for TcpHdr {}
+// SAFETY: bytes.
+unsafe impl Header for IcmpError {}
 // SAFETY: bytes.
 unsafe impl<const N: usize> Header for [u8; N] {}
 

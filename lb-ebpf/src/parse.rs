@@ -14,6 +14,9 @@ pub const IP_OFFSET: usize = EthHdr::LEN;
 /// Where the TCP header begins behind an IPv4 header without options.
 pub const TCP_OFFSET: usize = IP_OFFSET + Ipv4Hdr::LEN;
 
+/// Where an ICMP message begins behind an IPv4 header without options.
+pub const ICMP_OFFSET: usize = IP_OFFSET + Ipv4Hdr::LEN;
+
 /// The three headers of a packet without IP options.
 pub struct Headers<'a> {
     /// Ethernet.

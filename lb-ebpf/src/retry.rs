@@ -130,7 +130,7 @@ fn answered(packet: &Packet) -> Option<(Context, Headers<'_>, SlotRef)> {
     let context = Context::now()?;
     let (headers, ours) = classify::classify(packet, context.setup).ok()?;
     let Ours::Server(server) = ours else { return None };
-    let slot = conntrack::slot_of(&context, server, &headers)?;
+    let slot = conntrack::slot_of(&context, server, headers.tcp.dest)?;
     Some((context, headers, slot))
 }
 

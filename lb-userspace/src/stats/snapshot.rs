@@ -21,7 +21,7 @@ pub struct Snapshot {
     pub frontends: Vec<Frontend>,
     /// The servers, in the order of the configuration; those of a backend stand together.
     pub servers: Vec<Server>,
-    /// All reasons for not forwarding, in the order of their counters.
+    /// All outcomes other than plain forwarding, in the order of their counters.
     pub reasons: Vec<Reason>,
     /// Bytes of kernel memory, by map.
     pub memory: BTreeMap<String, u64>,

@@ -111,9 +111,9 @@ fn current(server: &Server) -> String {
     format!("{} ({})", server.current, states.join(", "))
 }
 
-/// The reasons that have occurred, if any has.
+/// The outcomes other than plain forwarding that have occurred, if any has.
 fn reasons(reasons: &[Reason], style: Style) -> Option<String> {
-    let mut table = style.table(&["NOT FORWARDED", "PACKETS", "BECAUSE"]);
+    let mut table = style.table(&["OUTCOME", "PACKETS", "MEANING"]);
     for reason in reasons.iter().filter(|reason| reason.count > 0) {
         table.add_row([Cell::new(&reason.name), number(reason.count), Cell::new(&reason.description)]);
     }

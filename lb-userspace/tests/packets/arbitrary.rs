@@ -2,13 +2,15 @@
 
 use std::cell::Cell;
 
+use etherparse::IpNumber;
 use lb_common::tcp::{Flags, State};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::connection::Connection;
-use crate::frame::{Frame, IP_AT, OPTIONS_AT, TCP_AT};
+use crate::frame::{Frame, ICMP_AT, IP_AT, OPTIONS_AT, QUOTE_AT, TCP_AT};
+use crate::icmp::{About, BOTH, ERRORS};
 use crate::rig::{CLIENT, OUR_MAC, Out, Rig, client};
 
 /// How many frames are tried of each kind.
@@ -80,9 +82,93 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Whether a rewrite may change the byte at `at`: addresses, TTL, checksums, ports; and the MSS
-/// of a SYN.
+/// An ICMP message about a packet of a connection, more or less.
+#[derive(Clone, Debug)]
+struct IcmpCase {
+    state: State,
+    about: About,
+    kind: (u8, u8),
+    rest: [u8; 4],
+    flags: u8,
+    seq: i32,
+    payload: Vec<u8>,
+    /// How much is quoted, and what stands behind the quote.
+    quoted: usize,
+    extension: Vec<u8>,
+    ttl: u8,
+    damage: Vec<(Index, u8)>,
+    padding: Vec<u8>,
+}
+
+impl IcmpCase {
+    fn frame(&self, connection: &Connection) -> Vec<u8> {
+        let packet = self.about.packet(connection, self.flags).payload(&self.payload).with(|packet| {
+            packet.tcp.sequence_number = packet.tcp.sequence_number.wrapping_add_signed(self.seq);
+        });
+        let complaint = self.about.complaint(connection, self.kind, &packet, self.quoted);
+        let mut bytes = complaint
+            .with(|complaint| {
+                complaint.rest = self.rest;
+                complaint.ip.time_to_live = self.ttl;
+                complaint.quote.extend(&self.extension);
+            })
+            .bytes();
+        bytes.extend(&self.padding);
+        for (at, byte) in &self.damage {
+            *at.get_mut(&mut bytes) = *byte;
+        }
+        bytes
+    }
+}
+
+fn icmp_cases() -> impl Strategy<Value = IcmpCase> {
+    let states = [State::SynSent, State::SynReceived, State::Established, State::TimeWait, State::Closed];
+    let kind = prop_oneof![9 => select(ERRORS.to_vec()), 1 => any::<(u8, u8)>()];
+    let seq = prop_oneof![3 => Just(0), 2 => -3..4, 1 => any::<i32>()];
+    let bytes = |most| proptest::collection::vec(any::<u8>(), 0..=most);
+    let damage = prop_oneof![3 => Just(vec![]), 1 => proptest::collection::vec(any::<(Index, u8)>(), 1..3)];
+    let connection = (select(states.to_vec()), select(BOTH.to_vec()));
+    let message = (kind, any::<[u8; 4]>(), 2..=255u8);
+    let quote = (any::<u8>(), seq, bytes(100), prop_oneof![1 => 0..28usize, 9 => 28..150usize], bytes(16));
+    (connection, message, quote, damage, bytes(8)).prop_map(
+        |((state, about), (kind, rest, ttl), (flags, seq, payload, quoted, extension), damage, padding)| {
+            IcmpCase {
+                state,
+                about,
+                kind,
+                rest,
+                flags,
+                seq,
+                payload,
+                quoted,
+                extension,
+                ttl,
+                damage,
+                padding,
+            }
+        },
+    )
+}
+
+/// Whether a rewrite may change the byte at `at`.
 fn may_change(frame: &[u8], at: usize) -> bool {
+    if frame[IP_AT + 9] == IpNumber::ICMP.0 { may_change_icmp(at) } else { may_change_tcp(frame, at) }
+}
+
+/// Outside, MACs, TTL, checksums and addresses; inside, all but TTL, and the ports.
+fn may_change_icmp(at: usize) -> bool {
+    let quoted_tcp = QUOTE_AT + 20;
+    match at {
+        0..12 => true,
+        _ if at == IP_AT + 8 || (IP_AT + 10..ICMP_AT).contains(&at) => true,
+        _ if (ICMP_AT + 2..ICMP_AT + 4).contains(&at) => true,
+        _ if (QUOTE_AT + 10..quoted_tcp + 4).contains(&at) => true,
+        _ => (quoted_tcp + 16..quoted_tcp + 18).contains(&at),
+    }
+}
+
+/// Addresses, TTL, checksums, ports; and the MSS of a SYN.
+fn may_change_tcp(frame: &[u8], at: usize) -> bool {
     let is_syn = frame[TCP_AT + 13] & Flags::SYN != 0;
     let header_end = TCP_AT + usize::from(frame[TCP_AT + 12] >> 4) * 4;
     match at {
@@ -124,6 +210,22 @@ fn half_valid_frames() {
     });
     outcome.unwrap();
     assert!(forwarded.get() > CASES / 2, "only {} were valid enough to say something", forwarded.get());
+}
+
+#[test]
+fn half_valid_errors() {
+    let rig = Rig::with_slots(4096);
+    let opened = Cell::new(0);
+    let forwarded = Cell::new(0);
+    let outcome = runner().run(&icmp_cases(), |case| {
+        let n: u16 = opened.replace(opened.get() + 1);
+        let connection = Connection::in_state(&rig, client(1, 10_000 + n), case.state);
+        let is_forwarded = holds(&rig, &case.frame(&connection))?;
+        forwarded.set(forwarded.get() + u32::from(is_forwarded));
+        Ok(())
+    });
+    outcome.unwrap();
+    assert!(forwarded.get() > CASES / 4, "only {} were valid enough to say something", forwarded.get());
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod counters;
 mod expiry;
 mod frame;
 mod frontends;
+mod icmp;
 mod index;
 mod lifecycle;
 mod macs;

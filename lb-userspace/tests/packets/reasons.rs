@@ -7,14 +7,14 @@ use etherparse::{
 };
 use lb_common::counters::PathCounters;
 use lb_common::net::Mac;
-use lb_common::reason::Reason;
+use lb_common::reason::{Disposition, Reason};
 use lb_common::tcp::Flags;
 
 use crate::connection::{Connection, SYN_ACK, syn};
 use crate::expiry;
 use crate::frame::{Frame, IP_AT, OPTIONS_AT, TCP_AT};
-use crate::index;
 use crate::rig::{CLIENT, FRONTEND, NAT_FIRST, OUR_MAC, Out, Rig, at_our_mac, client, server};
+use crate::{icmp, index};
 
 /// A frame to a balancer without connections.
 struct Fixture {
@@ -81,7 +81,7 @@ fn udp() -> Vec<u8> {
     other_protocol(|ip, bytes| ip.udp(40_000, FRONTEND.port()).write(bytes, b"query").expect("fits"))
 }
 
-fn icmp() -> Vec<u8> {
+fn ping() -> Vec<u8> {
     other_protocol(|ip, bytes| ip.icmpv4_echo_request(7, 1).write(bytes, b"ping").expect("fits"))
 }
 
@@ -124,7 +124,7 @@ fn not_ours() -> Vec<Fixture> {
         ),
         pass("version 6 in an IPv4 frame", syn(CLIENT).patched(IP_AT, &[0x65]), Reason::NotIpv4),
         pass("UDP to the frontend's port", udp(), Reason::NotTcp),
-        pass("ICMP", icmp(), Reason::NotTcp),
+        pass("ICMP", ping(), Reason::OtherIcmp),
         pass("IP in IP", protocol(4), Reason::NotTcp),
         pass("SSH", to(port(22), Flags::SYN).bytes(), Reason::OtherPort),
         pass(
@@ -287,6 +287,23 @@ fn stories() -> Vec<Story> {
             out: Out::Dropped(Reason::IndexFull),
         },
         Story {
+            description: "an error about a packet that nobody has sent",
+            rig: Rig::new,
+            frame: |rig| {
+                let connection = Connection::established(rig, CLIENT);
+                icmp::about_client_packet(&connection, &connection.by_client(Flags::ACK))
+                    .with(|complaint| complaint.quote[icmp::QUOTED_SEQ] ^= 0x80)
+                    .bytes()
+            },
+            out: Out::Dropped(Reason::ImplausibleIcmp),
+        },
+        Story {
+            description: "an error that a SYN does not reach its server",
+            rig: Rig::new,
+            frame: |rig| icmp::about_client_packet(&Connection::open(rig, CLIENT), &syn(CLIENT)).bytes(),
+            out: Out::Dropped(Reason::UnreachableSyn),
+        },
+        Story {
             description: "malformed, in a connection",
             rig: Rig::new,
             frame: |rig| {
@@ -345,8 +362,9 @@ fn every_reason_has_a_fixture() {
     let outs: Vec<Out> = fixtures.chain(stories().into_iter().map(|story| story.out)).collect();
     for reason in Reason::ALL {
         let is_covered = outs.contains(&Out::Passed(*reason)) || outs.contains(&Out::Dropped(*reason));
-        // That one takes two CPUs: see `race`.
-        assert!(is_covered || *reason == Reason::LostRace, "{reason:?} has no fixture");
+        // That one takes two CPUs: see `race`. What is sent all the same is in `icmp`.
+        let is_elsewhere = *reason == Reason::LostRace || reason.disposition() == Disposition::Forward;
+        assert!(is_covered || is_elsewhere, "{reason:?} has no fixture");
     }
 }
 
