@@ -126,6 +126,11 @@ impl Client {
         })
     }
 
+    /// The same connection once more, to end an exchange that waits on another thread.
+    pub fn stream(&self) -> io::Result<TcpStream> {
+        self.stream.try_clone()
+    }
+
     /// Ends the connection, and waits for the server to do the same.
     pub fn finish(mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)?;

@@ -7,6 +7,12 @@
 //!                       switch                         │             │
 //!                                                      └─── router ──┘
 //! ```
+//!
+//! With a narrow link, a second router is in front of the routed clients:
+//!
+//! ```text
+//!  router ── 198.18.32.0/24 ── border ── 198.18.16.0/24 ── routed-1 … routed-M
+//! ```
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -17,28 +23,46 @@ use crate::{Error, Host, Result, xdp};
 
 /// The bridge of the switch, and the one of the router.
 const BRIDGE: &str = "lan";
-/// The third byte of the LAN's addresses, and of the routed clients'.
+/// The third byte of the LAN's addresses, of the routed clients', and of a narrow link's.
 const LAN: u8 = 0;
 const FAR: u8 = 16;
-/// Prefix length of both networks.
+const LINK: u8 = 32;
+/// Prefix length of all networks.
 const PREFIX: u8 = 24;
 /// Host number of the first client of each network.
 const FIRST_CLIENT: u8 = 101;
+/// Makes a router of a host.
+const IP_FORWARD: &str = "net/ipv4/ip_forward";
 /// How many clients fit into a network.
 const MOST_CLIENTS: u8 = 254 - FIRST_CLIENT + 1;
 
-/// How many clients the lab has.
+/// The MTU of Ethernet, as most networks have it.
+pub const ETHERNET_MTU: u16 = 1500;
+
+/// How many clients the lab has, and how large frames may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topology {
     /// Clients on the LAN: at most 154.
     pub lan_clients: u8,
     /// Clients behind the router: at most 154.
     pub routed_clients: u8,
+    /// The MTU of the servers, of the clients on the LAN, and of their ports. The balancer and the
+    /// router have [`ETHERNET_MTU`] in any case.
+    pub lan_mtu: u16,
+    /// The MTU of a link between the router and the routed clients, which have [`ETHERNET_MTU`]
+    /// themselves; without it, they are neighbours of the router.
+    pub narrow_link: Option<u16>,
+}
+
+impl Topology {
+    /// Two clients on the LAN and one behind the router, and the MTU of Ethernet everywhere.
+    pub const DEFAULT: Self =
+        Self { lan_clients: 2, routed_clients: 1, lan_mtu: ETHERNET_MTU, narrow_link: None };
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { lan_clients: 2, routed_clients: 1 }
+        Self::DEFAULT
     }
 }
 
@@ -57,6 +81,8 @@ pub struct Lab {
     pub routed_clients: Vec<Host>,
     /// The router between the LAN and the routed clients.
     pub router: Host,
+    /// The router behind the narrow link, if there is one.
+    pub border: Option<Host>,
     /// The switch, with one port for each host of the LAN, named after it.
     pub switch: Host,
     /// Attached for as long as the lab is there.
@@ -74,28 +100,47 @@ impl Lab {
             lan_clients: clients(&sandbox, "lan", LAN, topology.lan_clients)?,
             routed_clients: clients(&sandbox, "routed", FAR, topology.routed_clients)?,
             router: host("router", 1)?,
+            border: match topology.narrow_link {
+                Some(_) => Some(Host::create(&sandbox, "border", address(LINK, 2))?),
+                None => None,
+            },
             switch: host("switch", 2)?,
             balancer_port: None,
         };
-        lab.wire()
+        lab.wire(topology)
     }
 
     /// Connects the hosts.
-    fn wire(mut self) -> Result<Self> {
+    fn wire(mut self, topology: Topology) -> Result<Self> {
         bridge(&self.switch, self.switch.address())?;
-        plug(&self.router, &self.switch)?;
-        self.router.sysctl("net/ipv4/ip_forward", "1")?;
-        bridge(&self.router, address(FAR, 1))?;
-        for host in self.servers.iter().chain(&self.lan_clients).chain([&self.balancer]) {
-            plug(host, &self.switch)?;
+        plug(&self.router, &self.switch, ETHERNET_MTU)?;
+        self.router.sysctl(IP_FORWARD, "1")?;
+        let last_router = self.wire_border(topology.narrow_link)?;
+        bridge(last_router, address(FAR, 1))?;
+        let lan = self.servers.iter().chain(&self.lan_clients).map(|host| (host, topology.lan_mtu));
+        for (host, mtu) in lan.chain([(&self.balancer, ETHERNET_MTU)]) {
+            plug(host, &self.switch, mtu)?;
             route(host, FAR, self.router.address())?;
         }
         for host in &self.routed_clients {
-            plug(host, &self.router)?;
+            plug(host, last_router, ETHERNET_MTU)?;
             route(host, LAN, address(FAR, 1))?;
         }
         self.balancer_port = Some(prepare_port(&self.switch, self.balancer.name())?);
         Ok(self)
+    }
+
+    /// Connects the second router, if there is one, and tells which router the routed clients are
+    /// neighbours of.
+    fn wire_border(&self, mtu: Option<u16>) -> Result<&Host> {
+        let (Some(border), Some(mtu)) = (&self.border, mtu) else { return Ok(&self.router) };
+        // A bridge with a single port, which takes on its MTU.
+        bridge(&self.router, address(LINK, 1))?;
+        plug(border, &self.router, mtu)?;
+        border.sysctl(IP_FORWARD, "1")?;
+        route(&self.router, FAR, border.address())?;
+        route(border, LAN, address(LINK, 1))?;
+        Ok(border)
     }
 
     /// All clients, those of the LAN first.
@@ -127,10 +172,10 @@ fn bridge(host: &Host, address: Ipv4Addr) -> Result<()> {
 }
 
 /// Connects a host to the bridge of another one, by a port that has the host's name.
-fn plug(host: &Host, hub: &Host) -> Result<()> {
+fn plug(host: &Host, hub: &Host, mtu: u16) -> Result<()> {
     let (port, mac) = (host.name(), host.mac());
     let script = format!(
-        "link add {port} type veth peer name {INTERFACE} address {mac} netns {port}
+        "link add {port} mtu {mtu} type veth peer name {INTERFACE} mtu {mtu} address {mac} netns {port}
          link set {port} master {BRIDGE}
          link set {port} up"
     );
@@ -144,6 +189,8 @@ fn plug(host: &Host, hub: &Host) -> Result<()> {
         host.address6()
     );
     ip(host, &script)?;
+    // A sender that guesses the path's MTU by itself would hide that nobody tells it.
+    host.sysctl("net/ipv4/tcp_mtu_probing", "0")?;
     offloads_off(host, INTERFACE)
 }
 

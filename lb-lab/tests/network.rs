@@ -20,7 +20,7 @@ fn server(lab: &Lab) -> SocketAddr {
 
 #[test]
 fn clients_of_both_networks_reach_a_server() -> Result<()> {
-    let lab = lab(Topology { lan_clients: 2, routed_clients: 2 });
+    let lab = lab(Topology { lan_clients: 2, routed_clients: 2, ..Topology::DEFAULT });
     let _nginx = Nginx::start(&lab.servers[0], PORT)?;
     for client in lab.clients() {
         assert_eq!(curl::fetch(client, server(&lab), 20)?, ["bettley"; 20]);
@@ -54,6 +54,29 @@ fn frames_arrive_whole_and_with_valid_checksums() -> Result<()> {
     let mut to_routed = frames.iter().filter(|frame| *frame.destination.ip() == routed).peekable();
     assert!(to_routed.peek().is_some());
     assert!(to_routed.all(|frame| frame.destination_mac == lab.router.mac()));
+    Ok(())
+}
+
+#[test]
+fn a_narrow_link_tells_both_sides_its_mtu() -> Result<()> {
+    let lab = lab(Topology { narrow_link: Some(1400), ..Topology::DEFAULT });
+    let _echo = Echo::start(&lab.servers[0], PORT)?;
+    let client = &lab.routed_clients[0];
+    client.inside(|| echo::transfer(server(&lab), 1_000_000, 1)).expect("the bytes come back");
+    for (host, peer) in [(client, &lab.servers[0]), (&lab.servers[0], client)] {
+        let route = host.run("ip", &["route", "get", &peer.address().to_string()])?;
+        assert!(route.contains("mtu 1400"), "{host}: {route}");
+    }
+    Ok(())
+}
+
+#[test]
+fn hosts_of_the_lan_may_exchange_large_frames() -> Result<()> {
+    let lab = lab(Topology { lan_mtu: 9000, ..Topology::DEFAULT });
+    let address = lab.servers[0].address().to_string();
+    let ping = ["-c", "1", "-M", "do", "-s", "8972", &address];
+    assert!(lab.lan_clients[0].run("ping", &ping)?.contains("1 received"));
+    assert!(lab.balancer.run("ping", &ping).is_err(), "the balancer's MTU is that of Ethernet");
     Ok(())
 }
 

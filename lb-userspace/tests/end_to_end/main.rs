@@ -6,6 +6,7 @@ mod agent;
 mod health;
 mod listing;
 mod migration;
+mod mtu;
 mod other_traffic;
 mod runtime;
 mod stage;

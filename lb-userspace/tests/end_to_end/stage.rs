@@ -40,11 +40,17 @@ impl Stage {
 
     /// Sets the stage in a network that is there already.
     pub fn set_in(lab: Lab, config: &Config) -> Result<Self> {
+        let xlb = xlb(&lab);
+        Self::set_with(lab, config, &xlb)
+    }
+
+    /// The same with a program of the test's own as the balancer.
+    pub fn set_with(lab: Lab, config: &Config, xlb: &Xlb) -> Result<Self> {
         let [first, second, third] = &lab.servers;
         let web = Self::servers(&lab)?;
         let echo = |host| Echo::start(host, ECHO_PORT);
         let echo = [echo(first)?, echo(second)?, echo(third)?];
-        let balancer = Some(xlb(&lab).start(&config.to_toml())?);
+        let balancer = Some(xlb.start(&config.to_toml())?);
         Ok(Self { balancer, web, _echo: echo, lab })
     }
 

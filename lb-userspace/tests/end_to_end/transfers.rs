@@ -10,7 +10,7 @@ use lb_lab::{Host, Lab, Result, Topology, echo};
 
 use crate::stage::{EQUAL, Stage, assert_shares};
 
-const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2 };
+const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2, ..Topology::DEFAULT };
 const CONNECTIONS_PER_CLIENT: usize = 500;
 const TRANSFERS: usize = 4;
 const TRANSFER: usize = 50_000_000;

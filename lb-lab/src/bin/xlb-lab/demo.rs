@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::summary::Summary;
 use crate::{Options, seed};
 
-const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2 };
+const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2, ..Topology::DEFAULT };
 /// Time between two short connections of a client: 60 a second from all of them.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Connections that each client keeps open.
