@@ -74,7 +74,7 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 #[map]
 static PATHS: PerCpuArray<PathCounters> = PerCpuArray::with_max_entries(PATH_COUNT, 0);
 
-/// Packets not forwarded, by reason.
+/// Packets that were not plainly forwarded, by reason.
 #[map]
 static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(REASON_COUNT, 0);
 
@@ -174,7 +174,7 @@ pub fn report(frontend: u16, server: u16, failure: Failure) {
     let _ = EVENTS.output::<ConnectFailed>(event, 0);
 }
 
-/// Counts a packet that is not forwarded.
+/// Counts a packet that is not plainly forwarded.
 #[inline(always)]
 pub fn count(reason: Reason) {
     if let Some(counter) = REASONS.get_ptr_mut(reason as u32) {

@@ -14,7 +14,7 @@ use lb_lab::{HaProxy, Host, Lab, Nginx, Result, Topology, wait};
 use support::lab;
 
 const PORT: u16 = 6443;
-const TOPOLOGY: Topology = Topology { lan_clients: 2, routed_clients: 1 };
+const TOPOLOGY: Topology = Topology::DEFAULT;
 /// Connections a second.
 const RATE: u32 = 200;
 

@@ -7,7 +7,7 @@ use std::thread;
 
 use lb_lab::config::Config;
 use lb_lab::echo::{Client, Echo};
-use lb_lab::{Host, Lab, Result, Topology, Xlb, wait};
+use lb_lab::{Host, Lab, Result, Topology, Xlb, size, wait};
 
 use crate::stage::{ECHO, ECHO_PORT, Stage, config, lab, xlb};
 
@@ -17,8 +17,6 @@ const NARROW: Topology =
 /// Servers and clients with large frames, on both sides of a balancer without.
 const JUMBO: Topology = Topology { lan_mtu: 9000, ..Topology::DEFAULT };
 
-/// Bytes that go to a server and come back.
-const TRANSFER: usize = 10_000_000;
 /// How often in a row an end sends the same again, each time after twice as long, until a transfer is
 /// given up. It has had no answer in all the time.
 const HOPELESS: u32 = 4;
@@ -95,13 +93,18 @@ fn a_narrow_link_to_a_server_is_crossed() -> Result<()> {
     Ok(())
 }
 
+/// Bytes that go to a server and come back.
+fn amount() -> usize {
+    size::choose(10_000_000, 200_000_000)
+}
+
 /// Sends bytes to a server and gets them back, or sees that one of them does not get rid of them.
 fn transfer(lab: &Lab, client: &Host) -> Result<Outcome> {
     let frontend = SocketAddr::new(lab.balancer.address().into(), ECHO_PORT);
     let mut connection = client.inside(|| Client::open(frontend, 1)).expect("a SYN fits any link");
     let stream = connection.stream().expect("a socket can be had twice");
     thread::scope(|scope| {
-        let exchange = scope.spawn(move || connection.exchange(TRANSFER).and_then(|()| connection.finish()));
+        let exchange = scope.spawn(move || connection.exchange(amount()).and_then(|()| connection.finish()));
         let is_stuck = wait::until("the bytes to come back, or to be given up", || {
             if exchange.is_finished() {
                 return Some(Ok(false));
