@@ -15,6 +15,9 @@ pub struct Config {
     /// Whether programs on the balancer's host are balanced. Not by default: the program for them
     /// serves a cgroup, and no namespace keeps that apart from the machine that the lab runs on.
     pub host_clients: bool,
+    /// The ports towards servers, "first-last".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat_ports: Option<String>,
     /// What clients connect to.
     pub frontend: Vec<Frontend>,
     /// Who serves them.
@@ -30,6 +33,15 @@ pub struct Frontend {
     pub bind: String,
     /// The name of its backend.
     pub backend: String,
+    /// The most connections at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// Prefixes of the clients that may connect; everybody where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// The most new connections of one client, such as `100/s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_rate: Option<String>,
 }
 
 /// A group of servers.
@@ -78,6 +90,7 @@ impl Config {
             interface: INTERFACE.to_owned(),
             mode: mode.to_owned(),
             host_clients: false,
+            nat_ports: None,
             frontend: Vec::new(),
             backend: Vec::new(),
         }
@@ -91,6 +104,9 @@ impl Config {
             name: name.to_owned(),
             bind: format!("{}:{port}", lab.balancer.address()),
             backend: name.to_owned(),
+            max_connections: None,
+            allow: Vec::new(),
+            source_rate: None,
         });
         self.backend.push(Backend {
             name: name.to_owned(),
@@ -114,6 +130,13 @@ impl Config {
                 server.weight = *weight;
             }
         }
+        self
+    }
+
+    /// The same configuration with a change in it.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
         self
     }
 

@@ -36,7 +36,16 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Flood {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<JoinHandle<io::Result<End>>>,
+}
+
+/// The end of a flood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// How many SYNs have been sent.
+    pub sent: u32,
+    /// When the last one was.
+    pub at: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -73,22 +82,15 @@ impl Flood {
         wait::until(&format!("{count} SYNs to be sent"), || (self.sent() >= count).then_some(()))
     }
 
-    /// Whether it goes on.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
-    }
-
-    /// Waits until it has ended, and tells how many were sent.
+    /// Waits until it has ended by itself.
     ///
     /// # Panics
     ///
     /// When the sender does.
-    pub fn finish(mut self) -> Result<u32> {
+    pub fn finish(mut self) -> Result<End> {
         let thread = self.thread.take().expect("a flood is finished once");
         let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        outcome.map_err(Error::io("send SYNs"))?;
-        Ok(self.sent())
+        outcome.map_err(Error::io("send SYNs"))
     }
 }
 
@@ -102,7 +104,7 @@ impl Drop for Flood {
     }
 }
 
-fn send(shared: &Shared, sender: &Sender, mut frames: Frames, count: u32, rate: u32) -> io::Result<()> {
+fn send(shared: &Shared, sender: &Sender, mut frames: Frames, count: u32, rate: u32) -> io::Result<End> {
     let began = Instant::now();
     let mut sent = 0;
     while sent < count && !shared.stopping.load(Ordering::Relaxed) {
@@ -113,5 +115,5 @@ fn send(shared: &Shared, sender: &Sender, mut frames: Frames, count: u32, rate: 
         sent += batch.len() as u32;
         shared.sent.store(sent, Ordering::Relaxed);
     }
-    Ok(())
+    Ok(End { sent, at: Instant::now() })
 }

@@ -91,9 +91,8 @@ impl Load {
     /// When the plan has no limit.
     pub fn run<'a>(clients: impl IntoIterator<Item = &'a Host>, plan: Plan) -> Result<Tally> {
         assert!(plan.connections.is_some(), "a load without an end cannot be waited for");
-        let mut load = Self::start(clients, plan)?;
-        load.join();
-        Ok(load.tally())
+        let load = Self::start(clients, plan)?;
+        Ok(Tally::of(&load.finish()))
     }
 
     /// What has become of the connections that have ended so far.
@@ -116,16 +115,18 @@ impl Load {
         })
     }
 
-    /// Makes no more connections, waits until those under way have ended, and returns all.
+    /// Waits until all connections of a limited plan have ended, and returns them.
     #[must_use]
-    pub fn stop(mut self) -> Vec<Attempt> {
-        self.end();
+    pub fn finish(mut self) -> Vec<Attempt> {
+        self.join();
         std::mem::take(&mut *lock(&self.attempts))
     }
 
-    fn end(&mut self) {
+    /// Makes no more connections, waits until those under way have ended, and returns all.
+    #[must_use]
+    pub fn stop(self) -> Vec<Attempt> {
         self.stop.send_replace(true);
-        self.join();
+        self.finish()
     }
 
     fn join(&mut self) {
@@ -138,7 +139,8 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.end();
+        self.stop.send_replace(true);
+        self.join();
     }
 }
 

@@ -1,5 +1,7 @@
 //! `bench`: measures, built as the user and run as root.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::Subcommand;
 use lb_toolchain::Workspace;
@@ -7,6 +9,7 @@ use lb_toolchain::Workspace;
 use crate::{
     cargo, privilege, process,
     setup::{self, Need},
+    test::FULL_SIZE,
 };
 
 #[derive(clap::Args)]
@@ -23,14 +26,37 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// What clients notice when a server dies, behind HAProxy and behind xlb, in the lab
+    Failover {
+        /// At full size: 500 connections a second, for many minutes in all
+        #[arg(long)]
+        full: bool,
+    },
 }
 
 pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
-    let What::Packet { args } = args.what;
-    setup::ensure(workspace, &[Need::Ebpf])?;
-    privilege::acquire("loading an eBPF program")?;
+    match args.what {
+        What::Packet { args } => {
+            setup::ensure(workspace, &[Need::Ebpf])?;
+            privilege::acquire("loading an eBPF program")?;
+            process::become_command(bench(workspace, "packet").args(args))
+        }
+        What::Failover { full } => {
+            setup::ensure(workspace, &[Need::Ebpf, Need::Lab])?;
+            privilege::acquire("making network namespaces")?;
+            let mut bench = bench(workspace, "failover");
+            if full {
+                bench.env(FULL_SIZE, "1");
+            }
+            process::become_command(&mut bench)
+        }
+    }
+}
+
+/// Runs a benchmark of the agent's as root, with the arguments that follow.
+fn bench(workspace: &Workspace, name: &str) -> Command {
     let mut cargo = cargo::command(workspace);
     cargo.args(privilege::cargo_runner());
-    cargo.args(["bench", "--package", "lb-userspace", "--bench", "packet", "--"]).args(args);
-    process::become_command(&mut cargo)
+    cargo.args(["bench", "--package", "lb-userspace", "--bench", name, "--"]);
+    cargo
 }
