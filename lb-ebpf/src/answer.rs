@@ -6,10 +6,10 @@ use lb_common::settings::Settings;
 use lb_common::syn::{MAX_OPTIONS, Syn};
 use lb_common::tcp::{Flags, Seq};
 
-use crate::Verdict;
 use crate::packet::{Frame, Packet, TcpHdr};
 use crate::parse::{self, TCP_OFFSET};
 use crate::rewrite::{self, Rewrite};
+use crate::{Verdict, classify};
 
 /// The hops of a packet that begins its way here.
 const TTL: u8 = 64;
@@ -104,6 +104,7 @@ fn write(packet: &Packet, headers: &Headers, syn: Option<&Syn>) -> Option<()> {
     let Rewrite { next_hop, source, destination, source_port, destination_port } = headers.addressing;
     eth.dst_addr = Mac::from(next_hop).0;
     eth.src_addr = headers.our_mac.0;
+    eth.ether_type = classify::IPV4;
 
     let addresses = Delta::new().insert32(source.wire()).insert32(destination.wire());
     ip.vihl = PLAIN;

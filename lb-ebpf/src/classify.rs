@@ -25,7 +25,8 @@ pub enum Ours {
     Server(&'static Server),
 }
 
-const IPV4: u16 = 0x0800_u16.to_be();
+/// The type of a frame with IPv4 in it, as it stands there.
+pub const IPV4: u16 = 0x0800_u16.to_be();
 /// TCP, as an IPv4 header names it.
 pub const TCP: u8 = 6;
 const ICMP: u8 = 1;

@@ -18,8 +18,9 @@ pub trait Frame {
     /// Its bytes.
     fn packet(&self) -> Packet;
 
-    /// Makes it `length` bytes long and returns its bytes anew: all references into them are void.
-    /// None where the driver cannot; then the frame is as it was.
+    /// Makes it `length` bytes long and returns its bytes anew: all references into them are void, and
+    /// of a frame that grew, so is what it said. None where the driver cannot; then the frame is as it
+    /// was.
     fn resize(&self, length: usize) -> Option<Packet>;
 }
 

@@ -2,7 +2,7 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::xdp_action;
-use aya_ebpf::helpers::generated::bpf_xdp_adjust_tail;
+use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
 
 use crate::Verdict;
@@ -17,11 +17,17 @@ impl Frame for XdpContext {
     #[inline(always)]
     fn resize(&self, length: usize) -> Option<Packet> {
         let change = length as i32 - (self.data_end() - self.data()) as i32;
-        // SAFETY: the context that the kernel called the program with.
-        if change != 0 && unsafe { bpf_xdp_adjust_tail(self.as_ptr().cast(), change) } != 0 {
-            return None;
-        }
-        Some(self.packet())
+        let context = self.as_ptr().cast();
+        let result = match change {
+            0 => 0,
+            // At the front, where every driver keeps 256 bytes free. A veth has hardly any at the end of
+            // a short frame, and some drivers cannot move the end at all.
+            // SAFETY: the context that the kernel called the program with.
+            1.. => unsafe { bpf_xdp_adjust_head(context, -change) },
+            // SAFETY: as above.
+            _ => unsafe { bpf_xdp_adjust_tail(context, change) },
+        };
+        (result == 0).then(|| self.packet())
     }
 }
 
