@@ -3,7 +3,10 @@
 //! The network consists of namespaces, so these tests need root: `cargo xtask test` runs them.
 
 mod agent;
+mod failover;
+mod flood;
 mod health;
+mod limits;
 mod listing;
 mod migration;
 mod mtu;
@@ -11,5 +14,6 @@ mod other_traffic;
 mod runtime;
 mod stage;
 mod survival;
+mod switch_reboot;
 mod transfers;
 mod weights;

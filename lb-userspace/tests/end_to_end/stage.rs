@@ -54,6 +54,11 @@ impl Stage {
         Ok(Self { balancer, web, _echo: echo, lab })
     }
 
+    /// The agent.
+    pub fn balancer(&self) -> &Balancer {
+        self.balancer.as_ref().expect("the agent is on the stage")
+    }
+
     /// Takes the agent off the stage, to end it in one way or another.
     pub fn take_balancer(&mut self) -> Balancer {
         self.balancer.take().expect("it is taken once")
