@@ -177,6 +177,11 @@ impl Control {
         &self.maps
     }
 
+    /// The maps, to change what is not wanted state: whatever the packet path does not go by.
+    pub fn maps_mut(&mut self) -> &mut Maps {
+        &mut self.maps
+    }
+
     /// The servers' numbers, also of those that are leaving.
     #[must_use]
     pub fn servers(&self) -> &Numbers {

@@ -4,7 +4,7 @@ use lb_common::net::Mac;
 use lb_common::reason::Reason;
 use lb_common::tcp::{Flags, State};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, syn};
 use crate::frame::End;
 use crate::rig::{CLIENT, Out, Rig, client, server};
 
@@ -56,13 +56,15 @@ fn a_server_that_goes_down_gets_no_more_and_keeps_what_it_has() {
 }
 
 #[test]
-fn without_a_server_new_connections_pass_and_old_ones_go_on() {
+fn without_a_server_new_connections_are_refused_and_old_ones_go_on() {
     let mut rig = Rig::new();
     let mut kept = Connection::established(&rig, CLIENT);
     for server in 0..3 {
         rig.control.set_up(server, false).expect("can be written");
     }
-    assert_eq!(Connection::try_open(&rig, client(2, 40_000)).err(), Some(Out::Passed(Reason::NoServer)));
+    let syn = syn(client(2, 40_000));
+    let refusal = Connection::reset_of(&syn);
+    assert_eq!(rig.run(&syn.bytes()), Out::Answered(Reason::NoServer, refusal.bytes()));
     kept.works(&rig);
 }
 

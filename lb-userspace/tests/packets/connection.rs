@@ -2,6 +2,7 @@
 
 use std::net::SocketAddrV4;
 
+use lb_common::net::Mac;
 use lb_common::reason::Reason;
 use lb_common::slot::{Details, Slot};
 use lb_common::tcp::{Flags, State};
@@ -63,6 +64,14 @@ impl Connection {
             Out::Sent(sent) => sent,
             other => return Err(other),
         };
+        let connection = Self::given(rig, client, syn, &sent);
+        assert_eq!(sent, connection.at_server(syn.clone()).bytes(), "the SYN as the server gets it");
+        Ok(connection)
+    }
+
+    /// The connection of a SYN by what was sent to the server: that it goes where it does, no test
+    /// has to know.
+    fn given(rig: &Rig, client: End, syn: &Frame, sent: &[u8]) -> Self {
         let socket = |addr: usize, port: usize| {
             let addr: [u8; 4] = sent[addr..addr + 4].try_into().expect("four bytes");
             SocketAddrV4::new(addr.into(), u16::from_be_bytes([sent[port], sent[port + 1]]))
@@ -70,16 +79,29 @@ impl Connection {
         let (nat, server_socket) = (socket(26, 34), socket(30, 36));
         let is_it =
             |number: &u16| rig.control.wanted().servers[usize::from(*number)].address == server_socket;
-        let connection = Self {
+        Self {
             client,
             frontend: SocketAddrV4::new(syn.ip.destination.into(), syn.tcp.destination_port),
             server: (0..rig.control.wanted().servers.len() as u16).find(is_it).expect("one of the servers"),
             nat,
             client_seq: syn.end(),
             server_seq: SERVER_ISN,
-        };
-        assert_eq!(sent, connection.at_server(syn.clone()).bytes(), "the SYN as the server gets it");
-        Ok(connection)
+        }
+    }
+
+    /// The connection after an answer in whose place its SYN went on to another server, made anew
+    /// from `syn`: without its data, and with the IP header of a packet that begins here.
+    #[track_caller]
+    pub fn moved(&self, rig: &Rig, syn: &Frame, out: Out, reason: Reason) -> Self {
+        let Out::Answered(why, sent) = out else { panic!("{reason:?}: the SYN did not go on, but {out:?}") };
+        assert_eq!(why, reason);
+        let syn = syn.clone().payload(b"").with(|syn| {
+            syn.ip.identification = 0;
+            syn.ip.dont_fragment = true;
+        });
+        let moved = Self::given(rig, self.client, &syn, &sent);
+        assert_eq!(sent, moved.at_server(syn).bytes(), "the SYN as the next server gets it");
+        moved
     }
 
     /// A new connection, brought to `state`.
@@ -137,6 +159,36 @@ impl Connection {
     pub fn by_server(&self, flags: u8) -> Frame {
         let ack = acknowledges(flags, self.client_seq);
         Frame::new(server(self.server), at_our_mac(self.nat), flags, self.server_seq, ack)
+    }
+
+    /// The server refuses the connection, as a host does when nobody listens (RFC 9293 §3.5.2).
+    pub fn refusal(&self) -> Frame {
+        self.by_server(RST_ACK).with(|frame| frame.tcp.sequence_number = 0)
+    }
+
+    /// An answer of a server that knows an older connection by the same addresses and ports, half
+    /// over: a challenge ACK (RFC 5961 §4).
+    pub fn challenge(&self) -> Frame {
+        self.by_server(Flags::ACK).with(|frame| {
+            frame.tcp.sequence_number = 77_000;
+            frame.tcp.acknowledgment_number = 88_000;
+        })
+    }
+
+    /// A frame of either side as its sender must get it back: the RST of a host that does not know
+    /// the connection.
+    pub fn reset_of(frame: &Frame) -> Frame {
+        let socket = |addr: [u8; 4], port| SocketAddrV4::new(addr.into(), port);
+        let from = |mac, socket| End { mac: Mac(mac), socket };
+        let Frame { eth, ip, tcp, .. } = frame;
+        let sender = from(eth.source, socket(ip.source, tcp.source_port));
+        let receiver = from(eth.destination, socket(ip.destination, tcp.destination_port));
+        let (flags, seq, ack) =
+            if tcp.ack { (Flags::RST, tcp.acknowledgment_number, 0) } else { (RST_ACK, 0, frame.end()) };
+        Frame::new(receiver, sender, flags, seq, ack).with(|rst| {
+            rst.ip.identification = 0;
+            rst.tcp.window_size = 0;
+        })
     }
 
     /// A client's frame as the server must get it.

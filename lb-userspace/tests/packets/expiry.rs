@@ -57,15 +57,7 @@ fn a_slot_is_reused_when_its_connection_has_expired() {
         let rig = Rig::with_one_server(1);
         let old = Connection::in_state(&rig, CLIENT, state);
         let generation = old.slot(&rig).word().generation();
-        rig.age(CLIENT.socket, almost(lifetime));
-        if state != State::Closed {
-            assert_eq!(
-                Connection::try_open(&rig, NEWCOMER).err(),
-                Some(Out::Dropped(Reason::NoSlot)),
-                "{state}"
-            );
-            rig.age(CLIENT.socket, after(A_WHILE));
-        }
+        rig.age(CLIENT.socket, after(lifetime));
         let mut new = Connection::established(&rig, NEWCOMER);
         assert_eq!(new.slot_number(&rig), old.slot_number(&rig));
         assert_eq!(new.slot(&rig).word().generation(), generation + 1, "{state}");
@@ -85,18 +77,76 @@ fn with_all_slots_held_there_is_none() {
     }
 }
 
-#[test]
-fn a_reset_connection_gives_way_but_only_if_nothing_else_does() {
-    let rig = Rig::with_one_server(4);
-    let mut crowd = fill(&rig);
-    crowd[1].client_sends(&rig, Flags::RST, b"");
-    rig.age(crowd[2].client.socket, after(TIMEOUTS.idle));
+/// Brings an established connection to a state from which others may take its slot.
+fn bring_to(rig: &Rig, connection: &mut Connection, state: State) {
+    match state {
+        State::TimeWait => {
+            connection.client_sends(rig, FIN_ACK, b"");
+            connection.server_sends(rig, FIN_ACK, b"");
+        }
+        State::Closed => connection.client_sends(rig, Flags::RST, b""),
+        _ => unreachable!("{state} is no end"),
+    }
+}
 
-    let first = Connection::open(&rig, client(9, 50_001));
-    assert_eq!(first.slot_number(&rig), crowd[2].slot_number(&rig), "the expired one first");
-    let second = Connection::open(&rig, client(9, 50_002));
-    assert_eq!(second.slot_number(&rig), crowd[1].slot_number(&rig), "then the reset one");
-    assert_eq!(Connection::try_open(&rig, client(9, 50_003)).err(), Some(Out::Dropped(Reason::NoSlot)));
+#[test]
+fn who_is_missed_the_least_gives_way_first() {
+    let rig = Rig::with_one_server(8);
+    let mut crowd: Vec<_> = (0..4).map(|n| Connection::established(&rig, client(1, 40_000 + n))).collect();
+    bring_to(&rig, &mut crowd[1], State::TimeWait);
+    bring_to(&rig, &mut crowd[2], State::Closed);
+    let half_open = [State::SynReceived, State::SynSent, State::SynSent]
+        .into_iter()
+        .zip(2..)
+        .map(|(state, host)| Connection::in_state(&rig, client(host, 40_000), state));
+    crowd.extend(half_open);
+    crowd.push(Connection::established(&rig, client(5, 40_000)));
+    rig.age(crowd[3].client.socket, after(TIMEOUTS.idle));
+    // The second of the half-open ones is the oldest.
+    for (old, age) in [(4, 20), (5, 80), (6, 50)] {
+        rig.age(crowd[old].client.socket, Ticks(age));
+    }
+
+    let holders = [3, 2, 1, 5, 6, 4].map(|old: usize| crowd[old].slot_number(&rig));
+    for (port, slot) in (50_001..).zip(holders) {
+        // Established, so that none gives way to the next.
+        let new = Connection::established(&rig, client(9, port));
+        assert_eq!(new.slot_number(&rig), slot, "newcomer {port}");
+    }
+    assert_eq!(Connection::try_open(&rig, client(9, 50_000)).err(), Some(Out::Dropped(Reason::NoSlot)));
+    for old in [0, 7] {
+        crowd[old].works(&rig);
+    }
+}
+
+#[test]
+fn a_flood_does_not_push_out_who_is_established() {
+    let rig = Rig::with_one_server(16);
+    let mut settled: Vec<_> = (0..8).map(|n| Connection::established(&rig, client(1, 40_000 + n))).collect();
+    for n in 0..200 {
+        Connection::open(&rig, client(2, 10_000 + n));
+        if n % 20 == 0 {
+            // A real client gets in, because its handshake takes no longer than a round trip.
+            settled.push(Connection::established(&rig, client(3, 40_000 + n)));
+            settled.pop().expect("was pushed").works(&rig);
+            rig.age(client(3, 40_000 + n).socket, after(TIMEOUTS.idle));
+        }
+    }
+    for connection in &mut settled {
+        connection.works(&rig);
+    }
+}
+
+#[test]
+fn whose_slot_was_taken_is_unknown() {
+    for state in [State::SynSent, State::SynReceived, State::TimeWait, State::Closed] {
+        let rig = Rig::with_one_server(1);
+        let old = Connection::in_state(&rig, CLIENT, state);
+        let mut new = Connection::established(&rig, NEWCOMER);
+        assert_eq!(rig.run(&old.by_client(Flags::ACK).bytes()), Out::Passed(Reason::NoConnection), "{state}");
+        assert_eq!(Connection::try_open(&rig, CLIENT).err(), Some(Out::Dropped(Reason::NoSlot)), "{state}");
+        new.works(&rig);
+    }
 }
 
 /// A connection that ends, and whose slot is free again; returns the slot.

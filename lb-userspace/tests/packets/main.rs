@@ -3,10 +3,14 @@
 //! The program is attached to nothing; `BPF_PROG_TEST_RUN` needs root all the same, so
 //! `cargo xtask test` runs these.
 
+mod admission;
+mod answers;
 mod arbitrary;
 mod balance;
 mod connection;
 mod counters;
+mod down;
+mod events;
 mod expiry;
 mod frame;
 mod frontends;
@@ -19,6 +23,9 @@ mod mss;
 mod plausibility;
 mod race;
 mod reasons;
+mod refusal;
 mod reopening;
 mod rewrites;
 mod rig;
+mod silence;
+mod stale;

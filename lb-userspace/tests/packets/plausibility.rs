@@ -5,7 +5,7 @@ use lb_common::slot::Word;
 use lb_common::tcp::{Fins, Flags, State};
 use lb_common::time::Tick;
 
-use crate::connection::{Connection, FIN_ACK, RST_ACK, SYN_ACK};
+use crate::connection::{Connection, FIN_ACK, RST_ACK};
 use crate::frame::{End, Frame};
 use crate::rig::{A_WHILE, CLIENT, Rig, client};
 
@@ -59,18 +59,6 @@ const FIXTURES: &[Fixture] = &[
         state: State::SynReceived,
         frame: |connection| ack(connection.by_client(Flags::ACK), 1 << 20).payload(b"GET / HTTP/1.0"),
         sender: Sender::Client,
-    },
-    Fixture {
-        description: "a SYN-ACK of another SYN, older",
-        state: State::SynSent,
-        frame: |connection| ack(connection.by_server(SYN_ACK), -1),
-        sender: Sender::Server,
-    },
-    Fixture {
-        description: "a SYN-ACK of another SYN, newer",
-        state: State::SynSent,
-        frame: |connection| ack(connection.by_server(SYN_ACK), 1),
-        sender: Sender::Server,
     },
     Fixture {
         description: "a refusal of another SYN",
@@ -209,14 +197,7 @@ fn a_reset_within_what_is_under_way_ends() {
 }
 
 #[test]
-fn a_refusal_closes_and_counts() {
-    let rig = Rig::new();
-    let mut connection = quiet(&rig, CLIENT, State::SynSent);
-    connection.server_sends(&rig, RST_ACK, b"");
-    assert_eq!(connection.state(&rig), State::Closed);
-    assert_eq!(rig.path(0, connection.server).refused, 1);
-
-    // A reset of what was accepted is no refusal.
+fn a_reset_of_what_was_accepted_is_no_refusal() {
     let rig = Rig::new();
     let mut connection = quiet(&rig, CLIENT, State::SynReceived);
     connection.server_sends(&rig, RST_ACK, b"");

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use crate::connection::{Connection, syn};
 use crate::frame::End;
-use crate::rig::{Rig, Verdict, client};
+use crate::rig::{Rig, TIMEOUTS, Verdict, client};
 
 /// Tuples that are raced for.
 const TUPLES: u16 = 4000;
@@ -83,7 +83,9 @@ fn one_connection_each(prepare: impl Fn(&Rig, End)) {
         println!("skipped: a race takes two CPUs, and there is one");
         return;
     };
-    let rig = Rig::with_slots(SLOTS);
+    let mut rig = Rig::with_slots(SLOTS);
+    // However long the races take, a SYN that comes again goes where the first one went.
+    rig.set_up(|setup| setup.settings.redispatch_after = TIMEOUTS.idle);
     let clients: Vec<End> = (0..TUPLES).map(|n| client(1, 10_000 + n)).collect();
     for client in &clients {
         prepare(&rig, *client);

@@ -11,10 +11,9 @@ use lb_common::reason::{Disposition, Reason};
 use lb_common::tcp::Flags;
 
 use crate::connection::{Connection, SYN_ACK, syn};
-use crate::expiry;
 use crate::frame::{Frame, IP_AT, OPTIONS_AT, TCP_AT};
 use crate::rig::{CLIENT, FRONTEND, NAT_FIRST, OUR_MAC, Out, Rig, at_our_mac, client, server};
-use crate::{icmp, index};
+use crate::{admission, answers, expiry, icmp, index, refusal, silence};
 
 /// A frame to a balancer without connections.
 struct Fixture {
@@ -252,10 +251,54 @@ fn ours() -> Vec<Fixture> {
 fn stories() -> Vec<Story> {
     vec![
         Story {
-            description: "no server is up",
-            rig: || Rig::with(|wanted| wanted.servers.iter_mut().for_each(|server| server.up = false)),
+            description: "a SYN to a frontend that is going away",
+            rig: || admission::rig(|frontend| frontend.draining = 1),
             frame: |_| syn(CLIENT).bytes(),
-            out: Out::Passed(Reason::NoServer),
+            out: Out::Passed(Reason::Draining),
+        },
+        Story {
+            description: "a source that opens connections too fast",
+            rig: || admission::rig(|frontend| frontend.limits.source_rate = admission::ONE_IN_A_DAY),
+            frame: |rig| {
+                Connection::open(rig, client(1, 50_000));
+                syn(CLIENT).bytes()
+            },
+            out: Out::Dropped(Reason::SourceRate),
+        },
+        Story {
+            description: "all connections that the frontend may have",
+            rig: || admission::rig(|frontend| frontend.limits.max_connections = 1),
+            frame: |rig| {
+                Connection::established(rig, client(9, 50_000));
+                syn(CLIENT).bytes()
+            },
+            out: Out::Dropped(Reason::FrontendFull),
+        },
+        Story {
+            description: "a refusal, when the SYN is not known any more",
+            rig: refusal::rig_of_many_slots,
+            frame: |rig| {
+                let connection = Connection::open(rig, CLIENT);
+                refusal::forget_syn(rig, &connection);
+                connection.refusal().bytes()
+            },
+            out: Out::Dropped(Reason::Refused),
+        },
+        Story {
+            description: "a RST from the server of a connection that was given up",
+            rig: Rig::new,
+            frame: |rig| silence::abandoned(rig).refusal().bytes(),
+            out: Out::Dropped(Reason::LateAnswer),
+        },
+        Story {
+            description: "a RST in a connection that was reset",
+            rig: Rig::new,
+            frame: |rig| {
+                let connection = Connection::established(rig, CLIENT);
+                rig.reset(CLIENT.socket);
+                connection.by_client(Flags::RST).bytes()
+            },
+            out: Out::Dropped(Reason::ServerDown),
         },
         Story {
             description: "the next hop of the connection's server is lost",
@@ -362,8 +405,11 @@ fn every_reason_has_a_fixture() {
     let outs: Vec<Out> = fixtures.chain(stories().into_iter().map(|story| story.out)).collect();
     for reason in Reason::ALL {
         let is_covered = outs.contains(&Out::Passed(*reason)) || outs.contains(&Out::Dropped(*reason));
-        // That one takes two CPUs: see `race`. What is sent all the same is in `icmp`.
-        let is_elsewhere = *reason == Reason::LostRace || reason.disposition() == Disposition::Forward;
+        // That one takes two CPUs: see `race`. What is answered is compared byte by byte elsewhere, and
+        // what is sent all the same is in `icmp`.
+        let is_elsewhere = *reason == Reason::LostRace
+            || answers::REASONS.contains(reason)
+            || reason.disposition() == Disposition::Forward;
         assert!(is_covered || is_elsewhere, "{reason:?} has no fixture");
     }
 }

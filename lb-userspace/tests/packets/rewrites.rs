@@ -145,20 +145,6 @@ fn fixtures() -> Vec<Fixture> {
             counted: down(0),
         },
         Fixture {
-            description: "a refusal",
-            before: Some(State::SynSent),
-            frame: Frame::new(server(0), at_our_mac(NAT), RST_ACK, 0, next(CLIENT_ISN)).bytes(),
-            sent: [
-                "020000000101 02000000000a 0800",
-                "45 00 0028 1234 4000 3f 06 9c6c c612000a c6120101",
-                "192b 9c40 00000000 fffffff1 50 14 faf0 7252 0000",
-                "",
-                "",
-            ],
-            after: State::Closed,
-            counted: PathCounters { refused: 1, ..down(0) },
-        },
-        Fixture {
             description: "the ACK that establishes",
             before: Some(State::SynReceived),
             frame: by(CLIENT, Flags::ACK).bytes(),
@@ -288,7 +274,7 @@ fn fixtures() -> Vec<Fixture> {
 }
 
 /// The bytes that hexadecimal digits stand for.
-fn bytes(hex: &str) -> Vec<u8> {
+pub fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(|byte| *byte != b' ').collect();
     let byte = |pair: &[u8]| {
         let pair = std::str::from_utf8(pair).expect("ASCII");
