@@ -64,6 +64,13 @@ impl Servers {
         Self(self.0 & !others.0)
     }
 
+    /// Whether there are none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// The lowest number among them.
     #[inline(always)]
     #[must_use]

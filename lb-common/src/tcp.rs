@@ -426,6 +426,21 @@ pub const fn open(first: Seq, end: Seq) -> [Side; 2] {
     [client, server]
 }
 
+/// The client's SYN has come again. It may carry data that the first one did not (RFC 7413), and the
+/// server may acknowledge them.
+#[inline(always)]
+pub const fn repeat([client, _]: &mut [Side; 2], syn: &Segment) {
+    client.advance(syn);
+}
+
+/// Whether a client's SYN with number `seq` is one that a server has refused.
+#[inline(always)]
+#[must_use]
+pub fn is_refused(state: State, [_, server]: &[Side; 2], seq: Seq) -> bool {
+    // The server's end is zero until it has answered.
+    state == State::Closed && seq.plus(1) == server.ack && server.end == Seq(0)
+}
+
 /// Tells what a client's SYN with number `seq` means for a connection in `state`.
 #[inline(always)]
 #[must_use]

@@ -76,11 +76,16 @@ fn refusal(packet: &Packet) -> Option<Headers> {
     Some(Headers { addressing, our_mac: Mac(eth.dst_addr), tos: 0, ttl: TTL, flags, window: 0, seq, ack })
 }
 
-/// Makes the frame the client's SYN once more, to another server.
+/// The length of the frame of a SYN.
 #[inline(always)]
-pub fn syn(frame: &impl Frame, settings: &Settings, addressing: Rewrite, isn: Seq, syn: &Syn) -> Option<()> {
-    let options = syn.options_len as usize & 0x3c;
-    let packet = frame.resize(TCP_OFFSET + TcpHdr::LEN + options)?;
+#[must_use]
+pub const fn syn_len(syn: &Syn) -> usize {
+    TCP_OFFSET + TcpHdr::LEN + (syn.options_len as usize & 0x3c)
+}
+
+/// Makes a frame of that length the client's SYN once more, to another server.
+#[inline(always)]
+pub fn syn(packet: &Packet, settings: &Settings, addressing: Rewrite, isn: Seq, syn: &Syn) -> Option<()> {
     let headers = Headers {
         addressing,
         our_mac: settings.mac,
@@ -91,8 +96,8 @@ pub fn syn(frame: &impl Frame, settings: &Settings, addressing: Rewrite, isn: Se
         seq: isn,
         ack: Seq(0),
     };
-    write(&packet, &headers, Some(syn))?;
-    rewrite::clamp_syn(&packet, settings.mss)
+    write(packet, &headers, Some(syn))?;
+    rewrite::clamp_syn(packet, settings.mss)
 }
 
 /// Writes a whole packet.

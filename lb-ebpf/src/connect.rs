@@ -69,24 +69,31 @@ pub fn connect(packet: Packet, frontend: u16, known: Known) -> Result<SlotNumber
     let tuple = Tuple::new(parse::source(headers.ip), parse::port(headers.tcp.source), frontend);
     let frontend = context.setup.frontend(frontend);
     let opening = Opening { context, packet: &packet, frontend, tuple, source_mac, segment };
-    if known.word().state() == State::Free {
-        return opening.first();
+    let word = known.word();
+    let mut refused = Servers::NONE;
+    if word.state() != State::Free {
+        let slot = SlotRef::get(known.slot()).ok_or(Reason::NoSlot)?;
+        let fields = slot.fields();
+        match tcp::on_syn(word.state(), &fields.sides, segment.seq) {
+            OnSyn::Challenge => {
+                conntrack::account(slot, Direction::ToServer, &segment);
+                return Ok(slot.number);
+            }
+            OnSyn::Retransmission => return opening.again(slot, word),
+            OnSyn::Replaces if !slot.release(word) => return Err(Reason::LostRace),
+            OnSyn::Replaces => {}
+        }
+        if tcp::is_refused(word.state(), &fields.sides, segment.seq) {
+            refused = retry::tried(slot).and(fields.server);
+        }
     }
-    let slot = SlotRef::get(known.slot()).ok_or(Reason::NoSlot)?;
-    match tcp::on_syn(known.word().state(), &slot.fields().sides, segment.seq) {
-        OnSyn::Replaces if slot.release(known.word()) => return opening.first(),
-        OnSyn::Replaces => return Err(Reason::LostRace),
-        OnSyn::Challenge => {}
-        OnSyn::Retransmission => return opening.again(slot, known.word()),
-    }
-    conntrack::account(slot, Direction::ToServer, &segment);
-    Ok(slot.number)
+    opening.first(refused)
 }
 
 impl Opening<'_> {
-    /// The first SYN of a connection.
+    /// The first SYN of a connection, or one that has come again after servers have refused it.
     #[inline(always)]
-    fn first(&self) -> Result<SlotNumber, Reason> {
+    fn first(&self, refused: Servers) -> Result<SlotNumber, Reason> {
         let Self { frontend, tuple, .. } = self;
         if frontend.draining != 0 {
             return Err(Reason::Draining);
@@ -94,7 +101,9 @@ impl Opening<'_> {
         if !frontend.limits.is_none() {
             admission::admit(&frontend.limits, frontend.number, tuple.addr())?;
         }
-        self.offer(next_server(frontend, Servers::NONE)?, Servers::NONE)
+        // When all have refused, they are asked again.
+        let tried = if frontend.usable.without(refused).is_empty() { Servers::NONE } else { refused };
+        self.offer(next_server(frontend, tried)?, tried)
     }
 
     /// A SYN that has come before. If its server has not answered for long enough, another gets it.
@@ -116,6 +125,7 @@ impl Opening<'_> {
             }
         }
         fields.last_seen = context.now;
+        tcp::repeat(&mut fields.sides, &self.segment);
         conntrack::learn_mac(slot, self.source_mac);
         conntrack::account(slot, Direction::ToServer, &self.segment);
         Ok(slot.number)

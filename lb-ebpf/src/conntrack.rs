@@ -134,6 +134,7 @@ fn unless_refused(slot: SlotRef, word: Word, segment: &Segment) -> Result<(), Re
         state if tcp::is_refusal(state, &fields.sides, segment) => {
             if slot.swap(word, word.with(State::Closed, Fins::NONE)) {
                 let (frontend, server) = (fields.tuple.frontend(), fields.server);
+                note(slot, (word.state(), State::Closed));
                 count(fields, |path| path.refused += 1);
                 maps::report(frontend, server, Failure::Refused);
             }

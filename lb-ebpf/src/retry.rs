@@ -70,11 +70,11 @@ fn copy(slot: SlotRef) -> Option<&'static Syn> {
 /// other have 512 bytes of stack together, and all in one would need more.
 #[inline(always)]
 pub fn retry(frame: &impl Frame, reason: Reason) -> Verdict {
-    let next = choose(frame.packet(), reason);
+    let next = choose(frame, reason);
     if next == Next::CLIENT {
         return Verdict::Transmit;
     }
-    if next == Next::NOBODY || !open(frame.packet(), next) || !send(frame) {
+    if next == Next::NOBODY || !open(frame.packet(), next) || !send(frame.packet()) {
         return Verdict::Drop;
     }
     Verdict::Transmit
@@ -96,15 +96,16 @@ impl Next {
     }
 }
 
-/// Chooses who gets the next packet.
+/// Chooses who gets the next packet. For a server, the frame has the length of the SYN then: before
+/// the connection is moved, because a frame that cannot grow must leave it where it is.
 #[inline(never)]
-fn choose(packet: Packet, reason: Reason) -> Next {
-    choice(&packet, reason == Reason::Refused).unwrap_or(Next::NOBODY)
+fn choose(frame: &impl Frame, reason: Reason) -> Next {
+    choice(frame, reason == Reason::Refused).unwrap_or(Next::NOBODY)
 }
 
 #[inline(always)]
-fn choice(packet: &Packet, refused: bool) -> Option<Next> {
-    let (context, headers, slot) = answered(packet)?;
+fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
+    let (context, _, slot) = answered(&frame.packet())?;
     let frontend = context.setup.frontend(slot.fields().tuple.frontend());
     let copy = copy(slot).filter(|copy| copy.offers < MAX_OFFERS);
     let tried = match &copy {
@@ -113,14 +114,21 @@ fn choice(packet: &Packet, refused: bool) -> Option<Next> {
         Some(copy) => copy.tried,
         None => Servers::NONE.and(slot.fields().server),
     };
-    match connect::next_server(frontend, tried) {
-        Ok(number) if copy.is_some() => return Some(Next::server(number)),
-        Ok(_) if refused => return None,
-        _ => {}
+    if let Ok(number) = connect::next_server(frontend, tried) {
+        if let Some(copy) = copy
+            && frame.resize(answer::syn_len(copy)).is_some()
+        {
+            return Some(Next::server(number));
+        }
+        if refused {
+            return None;
+        }
     }
-    let segment = parse::segment(packet, &headers).ok()?;
+    let packet = frame.packet();
+    let headers = parse::headers(&packet)?;
+    let segment = parse::segment(&packet, &headers).ok()?;
     conntrack::account(slot, Direction::ToClient, &segment);
-    rewrite::apply(packet, headers, &conntrack::to_client(frontend, slot), &context.setup.settings);
+    rewrite::apply(&packet, headers, &conntrack::to_client(frontend, slot), &context.setup.settings);
     Some(Next::CLIENT)
 }
 
@@ -190,13 +198,13 @@ fn isn(slot: SlotRef) -> Seq {
 
 /// Makes the frame the SYN of a connection that was just moved to another server.
 #[inline(never)]
-fn send(frame: &impl Frame) -> bool {
-    make(frame).is_some()
+fn send(packet: Packet) -> bool {
+    make(&packet).is_some()
 }
 
 #[inline(always)]
-fn make(frame: &impl Frame) -> Option<()> {
-    let (context, _, slot) = answered(&frame.packet())?;
+fn make(packet: &Packet) -> Option<()> {
+    let (context, _, slot) = answered(packet)?;
     let addressing = conntrack::to_server(&context, slot).ok()?;
-    answer::syn(frame, &context.setup.settings, addressing, isn(slot), copy(slot)?)
+    answer::syn(packet, &context.setup.settings, addressing, isn(slot), copy(slot)?)
 }

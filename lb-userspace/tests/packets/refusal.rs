@@ -172,12 +172,56 @@ fn data_of_a_syn_is_left_to_the_client() {
 }
 
 #[test]
+fn data_that_come_again_with_the_syn_may_be_taken() {
+    let rig = Rig::new();
+    let syn = syn(CLIENT).payload(b"early");
+    let first = Connection::open_with(&rig, CLIENT, &syn);
+    let mut second = refused(&rig, &first, &syn);
+    second.client_seq = syn.end();
+    second.reaches_server(&rig, syn);
+    second.server_sends(&rig, SYN_ACK, b"");
+    second.client_sends(&rig, Flags::ACK, b"");
+    second.works(&rig);
+    assert_eq!(second.state(&rig), State::Established);
+}
+
+#[test]
+fn a_syn_that_is_not_known_any_more_has_to_come_again() {
+    let mut rig = rig_of_many_slots();
+    let first = Connection::open(&rig, CLIENT);
+    forget_syn(&mut rig, &first);
+    assert_eq!(rig.run(&first.refusal().bytes()), Out::Dropped(Reason::Refused));
+    let mut second = Connection::established(&rig, CLIENT);
+    assert_ne!(second.server, first.server);
+    second.works(&rig);
+}
+
+#[test]
 fn a_copy_is_never_taken_for_anothers() {
     let mut rig = rig_of_many_slots();
     let first = Connection::open_with(&rig, CLIENT, &syn(CLIENT).options(&[1; 40]));
     let other = forget_syn(&mut rig, &first);
     assert_eq!(rig.run(&first.refusal().bytes()), Out::Dropped(Reason::Refused));
     refused(&rig, &other, &syn(other.client));
+}
+
+#[test]
+fn a_syn_is_not_offered_for_ever() {
+    let rig = servers(u16::from(MAX_OFFERS) + 2);
+    let mut connection = Connection::open(&rig, CLIENT);
+    for _ in 1..MAX_OFFERS {
+        connection = refused(&rig, &connection, &syn(CLIENT));
+    }
+    assert_eq!(rig.run(&connection.refusal().bytes()), Out::Dropped(Reason::Refused));
+    assert_eq!(rig.traffic().connections, u64::from(MAX_OFFERS));
+    // When the client sends it again, it is the turn of those that have not refused.
+    let ninth = Connection::open(&rig, CLIENT);
+    let tenth = refused(&rig, &ninth, &syn(CLIENT));
+    let told = Out::Answered(Reason::Refused, tenth.at_client(tenth.refusal()).bytes());
+    assert_eq!(rig.run(&tenth.refusal().bytes()), told);
+    for server in 0..u16::from(MAX_OFFERS) + 2 {
+        assert_eq!(rig.path(0, server).refused, 1, "server {server}");
+    }
 }
 
 #[test]
