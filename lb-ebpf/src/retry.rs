@@ -116,8 +116,9 @@ fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
     };
     if let Ok(number) = connect::next_server(frontend, tried) {
         if let Some(copy) = copy
-            && frame.resize(answer::syn_len(copy)).is_some()
+            && let Some(packet) = frame.resize(answer::syn_len(copy))
         {
+            point_to(&packet, &context, slot)?;
             return Some(Next::server(number));
         }
         if refused {
@@ -180,13 +181,24 @@ fn move_on(packet: &Packet, server: u16) -> Option<()> {
         unsafe { (&raw mut new.options[i]).write_volatile(old.options[i]) };
     }
     new.owner = owner;
-    // The frame finds the new slot by its port: that of the old one is not needed any more.
-    let headers = parse::headers(packet)?;
-    let nat = conntrack::to_server(&context, slot).ok()?;
-    headers.ip.src_addr = nat.destination.wire().to_ne_bytes();
-    headers.ip.dst_addr = nat.source.wire().to_ne_bytes();
-    headers.tcp.source = nat.destination_port.wire().to_ne_bytes();
-    headers.tcp.dest = nat.source_port.wire().to_ne_bytes();
+    point_to(packet, &context, slot)
+}
+
+/// Makes a frame one by which [`answered`] finds a slot. It may have grown at its front, so nothing of
+/// it is as it was.
+#[inline(always)]
+fn point_to(packet: &Packet, context: &Context, slot: SlotRef) -> Option<()> {
+    let nat = conntrack::to_server(context, slot).ok()?;
+    let Headers { eth, ip, tcp } = parse::headers(packet)?;
+    eth.dst_addr = context.setup.settings.mac.0;
+    eth.ether_type = classify::IPV4;
+    ip.vihl = classify::PLAIN;
+    ip.frags = [0; 2];
+    ip.proto = classify::TCP;
+    ip.src_addr = nat.destination.wire().to_ne_bytes();
+    ip.dst_addr = nat.source.wire().to_ne_bytes();
+    tcp.source = nat.destination_port.wire().to_ne_bytes();
+    tcp.dest = nat.source_port.wire().to_ne_bytes();
     Some(())
 }
 
