@@ -10,7 +10,7 @@ use lb_lab::{Result, Topology, size};
 
 use crate::stage::{Stage, WEB};
 
-const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2 };
+const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2, ..Topology::DEFAULT };
 /// The server that dies, the first of the lab's, and what the log says of it then.
 const DEAD: &str = "bettley";
 /// Clients that wait in `read`: ten on each server.

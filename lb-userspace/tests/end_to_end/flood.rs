@@ -11,7 +11,7 @@ use lb_lab::{Result, Topology, size};
 
 use crate::stage::{Stage, config, lab};
 
-const TOPOLOGY: Topology = Topology { lan_clients: 3, routed_clients: 1 };
+const TOPOLOGY: Topology = Topology { lan_clients: 3, routed_clients: 1, ..Topology::DEFAULT };
 /// Ports towards each server. At full size they are those that xlb takes by default; a smaller flood
 /// fills fewer of them as well.
 fn nat_ports() -> RangeInclusive<u16> {

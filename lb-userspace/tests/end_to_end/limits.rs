@@ -11,7 +11,7 @@ use lb_lab::{Host, Result, Topology, wait};
 
 use crate::stage::{Stage, WEB_PORT, config, lab};
 
-const TOPOLOGY: Topology = Topology { lan_clients: 3, routed_clients: 1 };
+const TOPOLOGY: Topology = Topology { lan_clients: 3, routed_clients: 1, ..Topology::DEFAULT };
 /// The most connections at once.
 const MOST: u32 = 10;
 /// Half-open connections, which do not count.

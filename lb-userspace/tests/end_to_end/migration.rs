@@ -16,7 +16,7 @@ const IN_BETWEEN: u64 = 60;
 
 #[test]
 fn haproxy_and_the_kernel_hand_over_without_a_failure() -> Result<()> {
-    let lab = lab(Topology { lan_clients: 2, routed_clients: 1 });
+    let lab = lab(Topology { lan_clients: 2, routed_clients: 1, ..Topology::DEFAULT });
     let servers = Stage::servers(&lab)?;
     let _haproxy = HaProxy::start(&lab.balancer, &haproxy(&lab), web(&lab))?;
     let mut through_haproxy = open(&lab, HELD);

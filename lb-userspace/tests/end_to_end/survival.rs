@@ -7,7 +7,7 @@ use lb_lab::{Balancer, Result, Topology, Xlb, size};
 
 use crate::stage::{ECHO, EQUAL, Stage, WEB, assert_shares, config, lab};
 
-const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2 };
+const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2, ..Topology::DEFAULT };
 /// Connections in each round, before the agent ends and after it is back.
 const IN_BETWEEN: u64 = 20;
 

@@ -12,7 +12,7 @@ use lb_lab::{Result, Topology, failure, size, wait};
 
 use crate::stage::{EQUAL, Stage, assert_shares, config, lab, xlb};
 
-const TOPOLOGY: Topology = Topology { lan_clients: 2, routed_clients: 1 };
+const TOPOLOGY: Topology = Topology { lan_clients: 2, routed_clients: 1, ..Topology::DEFAULT };
 /// Checks, in seconds, until a server would be DOWN.
 const FALL: u8 = 3;
 /// How much longer than that the link is down.
