@@ -69,6 +69,9 @@ pub struct Check {
     pub fall: u8,
     /// Successes in a row until it is up again.
     pub rise: u8,
+    /// Other settings, as TOML has them.
+    #[serde(flatten)]
+    pub more: toml::Table,
 }
 
 /// A server.
@@ -116,6 +119,7 @@ impl Config {
                 timeout: "400ms".to_owned(),
                 fall: 3,
                 rise: 2,
+                more: toml::Table::new(),
             },
             server: lab.servers.iter().map(|host| Server::new(host, port)).collect(),
         });

@@ -14,12 +14,20 @@ pub type Answers = BTreeMap<String, usize>;
 /// Makes `count` requests from `host`, one after the other and each over a connection of its own,
 /// and returns the names of the servers that answered, in order. Any failure is an error.
 pub fn fetch(host: &Host, address: SocketAddr, count: usize) -> Result<Vec<String>> {
+    fetch_each(host, &format!("http://{address}/[1-{count}]"), &[])
+}
+
+/// The same over TLS, for `/readyz`, from servers with any certificate.
+pub fn fetch_tls(host: &Host, address: SocketAddr, count: usize) -> Result<Vec<String>> {
+    fetch_each(host, &format!("https://{address}/readyz?[1-{count}]"), &["--insecure"])
+}
+
+fn fetch_each(host: &Host, url: &str, options: &[&str]) -> Result<Vec<String>> {
     let output = ["--silent", "--show-error", "--max-time", PATIENCE];
     // `--fail-early`, as otherwise curl's exit code tells of the last request only.
     let failure = ["--fail", "--fail-early"];
-    let url = format!("http://{address}/[1-{count}]");
-    let request = ["--header", "Connection: close", &url];
-    let names = host.run("curl", &[&output[..], &failure, &request].concat())?;
+    let request = ["--header", "Connection: close", url];
+    let names = host.run("curl", &[&output[..], &failure, options, &request].concat())?;
     Ok(names.lines().map(str::to_owned).collect())
 }
 

@@ -12,6 +12,7 @@ mod runtime;
 
 pub mod balancer;
 pub mod capture;
+pub mod certificate;
 pub mod config;
 pub mod curl;
 pub mod echo;
@@ -35,6 +36,7 @@ pub mod wait;
 mod xdp;
 
 pub use balancer::{Balancer, Xlb};
+pub use certificate::{Authority, Certified};
 pub use error::{Error, Result};
 pub use haproxy::HaProxy;
 pub use host::Host;

@@ -36,6 +36,10 @@ pub struct Server {
     pub weight: u32,
     /// `UP` or `DOWN`, `DRAIN`, `MAINT`, or `removed`.
     pub state: String,
+    /// The latest check; none before the first.
+    pub check: Option<Check>,
+    /// When its certificate expires, if a check has seen one.
+    pub certificate_expires: Option<String>,
     /// Connections so far.
     pub connections: u64,
     /// Those of them that were established.
@@ -46,6 +50,17 @@ pub struct Server {
     pub bytes_in: u64,
     /// Bytes to clients.
     pub bytes_out: u64,
+}
+
+/// A health check that has ended.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Check {
+    /// The short name of the result: `L4OK`.
+    pub status: String,
+    /// The status of the server's answer, if it gave one.
+    pub code: Option<u16>,
+    /// What the system or the server said.
+    pub info: Option<String>,
 }
 
 /// A connection, from the answer of `xlb connections --json`.

@@ -1,6 +1,6 @@
 //! The monotonic clock, as numbers that can be stored and compared between processes.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use lb_common::time::Jiffy;
 use nix::time::{ClockId, clock_getres, clock_gettime};
@@ -31,4 +31,10 @@ pub fn millis(at: Instant) -> u64 {
 #[must_use]
 pub fn since_millis(millis: u64) -> Duration {
     monotonic().saturating_sub(Duration::from_millis(millis))
+}
+
+/// A moment of the calendar in seconds since 1970; 0 for all before.
+#[must_use]
+pub fn unix_seconds(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,7 +1,7 @@
 //! Reads a pinned data plane: what `xlb stats` and `xlb connections` show.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lb_common::counters::PathCounters;
 use lb_common::frontend::{self, MAX_FRONTENDS};
@@ -162,6 +162,9 @@ impl Observer {
             status: status_text(status),
             since: health.map(|health| clock::since_millis(health.changed_at)),
             check: health.and_then(|health| health.check.as_ref()).map(check),
+            certificate_expires: health
+                .and_then(|health| health.certificate_expires)
+                .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
             next_hop: Some(setup.next_hop).filter(MacWord::is_unicast).map(|mac| Mac::from(mac).to_string()),
             connections: total.connections,
             established: total.established,
@@ -206,6 +209,7 @@ fn status_text(status: &ServerStatus) -> String {
 fn check(check: &CheckStatus) -> stats::Check {
     stats::Check {
         status: check.code.clone(),
+        code: check.answer,
         description: check.description.clone(),
         info: check.info.clone(),
         duration: Duration::from_millis(check.duration),

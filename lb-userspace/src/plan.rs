@@ -1,18 +1,21 @@
 //! From the configuration to what the data plane is to do.
 
-use std::time::Duration;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lb_common::admission::Limits;
 use lb_common::frontend::Timeouts;
 
 use crate::clock;
 use crate::config::model;
-use crate::config::model::{Backend, Check, Config};
+use crate::config::model::{Backend, Check, CheckKind, Config, Observe, Trust};
 use crate::control::{Wanted, WantedFrontend, WantedServer};
 use crate::dataplane::attach::{Mode, WantedMode};
 use crate::dataplane::object::Sizes;
 use crate::dataplane::status::{Admin, HealthStatus, Status};
-use crate::health;
+use crate::health::tls::AuthoritiesError;
+use crate::health::{self, Health, Page, Probe, Tls};
 use crate::neighbours::Interface;
 
 /// What is wanted, with the servers' state as it was left.
@@ -105,27 +108,67 @@ fn timeouts(backend: &Backend) -> Timeouts {
     }
 }
 
+/// How the servers of each backend are checked, by the backend's place in the configuration.
+pub type Checks = Vec<Option<health::Check>>;
+
+/// Prepares the checks of a configuration; reads the certificates of the authorities that they need.
+pub fn checks(config: &Config) -> Result<Checks, AuthoritiesError> {
+    config.backends.iter().map(|backend| backend.check.as_ref().map(map).transpose()).collect()
+}
+
 /// The health checks of all servers that have one and are not in maintenance. Each carries its
-/// server's number.
+/// server's number, and what is known of the server.
 #[must_use]
-pub fn checks(config: &Config, status: &Status) -> Vec<health::Target> {
-    let target = |(backend, server): (&Backend, &model::Server)| {
+pub fn targets(config: &Config, checks: &Checks, status: &Status) -> Vec<health::Target> {
+    let target = |(server, check): (&model::Server, &Option<health::Check>)| {
         let status = status.server_at(server.address).filter(|status| status.admin != Admin::Maint)?;
-        let check = map(backend.check.as_ref()?);
-        Some(health::Target { server: status.number.into(), address: server.address, check })
+        let check = check.clone()?;
+        let health = status.health.as_ref().and_then(|known| restored(&check, known));
+        Some(health::Target { server: status.number.into(), address: server.address, check, health })
     };
-    config.servers().filter_map(target).collect()
+    let backends = config.backends.iter().zip(checks);
+    let servers =
+        backends.flat_map(|(backend, check)| backend.servers.iter().map(move |server| (server, check)));
+    servers.filter_map(target).collect()
 }
 
-/// Whether results of checks of a server count: it is configured, and not in maintenance.
+/// A server's health as another agent, or this one before its maintenance, has left it; none if it
+/// was never checked.
+fn restored(check: &health::Check, known: &HealthStatus) -> Option<Health> {
+    known.check.as_ref()?;
+    let now = Instant::now();
+    let changed_at = now.checked_sub(clock::since_millis(known.changed_at)).unwrap_or(now);
+    Some(Health::restored(check, known.up, changed_at))
+}
+
+/// Whether results of checks of a server count: it is the one with this number, configured, and not in
+/// maintenance.
 #[must_use]
-pub fn is_checked(status: &Status, number: u16) -> bool {
-    status.server(number).is_some_and(|server| !server.leaving && server.admin != Admin::Maint)
+pub fn is_checked(status: &Status, number: u16, address: SocketAddrV4) -> bool {
+    let server = status.server(number).filter(|server| server.address == address);
+    server.is_some_and(|server| !server.leaving && server.admin != Admin::Maint)
 }
 
-fn map(check: &Check) -> health::Check {
+fn map(check: &Check) -> Result<health::Check, AuthoritiesError> {
     let Check { interval, timeout, fall, rise, .. } = *check;
-    health::Check { interval, timeout, fall, rise }
+    let probe = match &check.kind {
+        CheckKind::Tcp => Probe::Tcp,
+        CheckKind::Https(https) => Probe::Https(Arc::new(Page {
+            path: https.path.clone(),
+            status: https.status,
+            server_name: https.server_name.clone(),
+            tls: match &https.trust {
+                Trust::System => Tls::with_system_authorities()?,
+                Trust::CaFile(path) => Tls::with_authorities(path)?,
+                Trust::Anybody => Tls::with_anybody(),
+            },
+        })),
+    };
+    let error_limit = match check.observe {
+        Observe::Off => None,
+        Observe::Connect { error_limit } => Some(error_limit),
+    };
+    Ok(health::Check { probe, interval, timeout, fall, rise, error_limit })
 }
 
 /// The mode of attachment.

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddrV4;
 
+use std::borrow::Cow;
+
 use crate::clock;
 use crate::config::Config;
 use crate::dataplane::attach::Mode;
@@ -80,6 +82,7 @@ impl Roster {
                 text: health.to_string(),
                 changed_at: clock::millis(health.changed_at()),
                 check: health.last_check().map(check_status),
+                certificate_expires: health.certificate_expires().map(clock::unix_seconds),
             });
         }
     }
@@ -150,14 +153,15 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
 /// The health of a server before its first check.
 fn unchecked() -> HealthStatus {
     let changed_at = clock::monotonic().as_millis() as u64;
-    HealthStatus { up: true, text: "UP".to_owned(), changed_at, check: None }
+    HealthStatus { up: true, text: "UP".to_owned(), changed_at, check: None, certificate_expires: None }
 }
 
 fn check_status(result: &CheckResult) -> CheckStatus {
     CheckStatus {
-        code: result.status.code().to_owned(),
+        code: result.status.name().to_owned(),
         description: result.status.description().to_owned(),
-        info: result.status.info().map(str::to_owned),
+        answer: result.status.code(),
+        info: result.status.info().map(Cow::into_owned),
         duration: result.duration.as_millis() as u64,
         at: clock::millis(result.at),
     }

@@ -36,7 +36,7 @@ impl Agent {
         if let ServerChange::State(admin) = change
             && checked(was) != checked(admin)
         {
-            self.restart_checks();
+            self.follow_health();
         }
         applied.map_err(|error| error.to_string())
     }

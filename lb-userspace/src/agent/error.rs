@@ -5,6 +5,7 @@ use crate::config;
 use crate::control::{Refusal, StartError};
 use crate::dataplane;
 use crate::dataplane::attach::AttachError;
+use crate::health::tls::AuthoritiesError;
 use crate::neighbours;
 use crate::preflight;
 use crate::socket::BindError;
@@ -24,6 +25,9 @@ pub enum Error {
     /// The maps have no room.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Nobody can be trusted in checks over HTTPS.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// A server cannot be reached.
     #[error(transparent)]
     Neighbours(#[from] neighbours::Error),

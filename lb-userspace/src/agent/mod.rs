@@ -19,8 +19,9 @@ use crate::control::Control;
 use crate::dataplane::pins::{Claim, Pins};
 use crate::dataplane::status::StatusBoard;
 use crate::dataplane::ticker::Ticker;
-use crate::health::{self, Checker};
+use crate::health::{self, Checker, ExpiryWatch};
 use crate::neighbours::{self, Interface, Resolver};
+use crate::plan;
 use crate::preflight;
 use crate::roster::Roster;
 use crate::socket::{Listener, Request};
@@ -56,7 +57,9 @@ struct Agent {
     board: StatusBoard,
     ticker: Ticker,
     resolver: Resolver,
+    checks: plan::Checks,
     checker: Option<Checker>,
+    expiry: ExpiryWatch,
     health_sender: mpsc::Sender<health::Event>,
     /// Held as long as the agent lives, so that nobody else changes what is pinned.
     claim: Claim,
@@ -82,6 +85,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     warn_of(&options, &loaded);
     let fit = preflight::check(&loaded.config.interface, &options.pins).await?;
     check_host(&loaded, &fit.interface)?;
+    let checks = plan::checks(&loaded.config)?;
     // From here on a signal waits for its turn.
     let signals = Signals::new().map_err(Error::Signals)?;
     let (request_sender, requests) = mpsc::channel(QUEUE);
@@ -91,6 +95,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let mut inputs = Inputs { signals, health, neighbours, requests };
     let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
     let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
+    agent.checks = checks;
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
     agent.stop(signal).await
@@ -106,7 +111,8 @@ fn warn_of(options: &Options, loaded: &Loaded) {
 /// Compares a configuration with the host as it is now.
 fn check_host(loaded: &Loaded, interface: &Interface) -> Result<(), Error> {
     let facts = HostFacts::read(&interface.name).map_err(preflight::Error::Facts)?;
-    Ok(loaded.check_host(&facts).map_err(crate::config::Error::from)?)
+    loaded.check_host(&facts).map_err(crate::config::Error::from)?;
+    Ok(loaded.check_files().map_err(crate::config::Error::from)?)
 }
 
 /// Says what went wrong where it is no reason to stop.

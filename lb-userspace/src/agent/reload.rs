@@ -28,6 +28,7 @@ impl Agent {
         compatibility::check(&start::running(self.roster.status(), setup, mode), &loaded.config)?;
         let interface = Interface::lookup(&loaded.config.interface).await?;
         check_host(&loaded, &interface)?;
+        let checks = plan::checks(&loaded.config)?;
         let routes = loaded.config.servers().map(|(_, server)| *server.address.ip());
         neighbours::check_routes(&interface, routes).await?;
         if self.sweep()? > 0 {
@@ -38,10 +39,11 @@ impl Agent {
         self.roster =
             Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
         self.config = loaded.config;
+        self.checks = checks;
         self.control.apply(change)?;
         self.publish()?;
         self.follow_next_hops();
-        self.restart_checks();
+        self.follow_health();
         say_reloaded(&self.config, &before, self.roster.status());
         Ok(())
     }

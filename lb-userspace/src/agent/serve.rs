@@ -1,6 +1,6 @@
 //! The main loop: what the agent does between its start and its end.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lb_common::tcp::State;
 use tokio::time::{MissedTickBehavior, interval};
@@ -19,7 +19,7 @@ impl Agent {
     /// Follows events until a signal to end comes, and returns its name. Nothing else ends it: a
     /// balancer that forwards is worth more than one that has taken in every event.
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> &'static str {
-        self.restart_checks();
+        self.follow_health();
         let mut sweeps = interval(SWEEP);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -40,10 +40,14 @@ impl Agent {
         }
     }
 
-    /// Checks the servers that are to be checked, from now on.
-    pub(super) fn restart_checks(&mut self) {
-        let targets = plan::checks(&self.config, self.roster.status());
-        self.checker = Some(Checker::start(&targets, &self.health_sender));
+    /// Checks the servers that are to be checked, from now on. Those that are already go on as they
+    /// are.
+    pub(super) fn follow_health(&mut self) {
+        let targets = plan::targets(&self.config, &self.checks, self.roster.status());
+        match &mut self.checker {
+            Some(checker) => checker.retarget(&targets),
+            None => self.checker = Some(Checker::start(&targets, &self.health_sender)),
+        }
     }
 
     /// Gives back the numbers of those that have left and have no connection any more, and tells how
@@ -89,11 +93,16 @@ impl Agent {
 
     fn on_health(&mut self, event: &Event) -> Result<(), Error> {
         let number = event.server as u16;
-        if !plan::is_checked(self.roster.status(), number) {
+        if !plan::is_checked(self.roster.status(), number, event.address) {
             // Its check was under way when it was taken out.
             return Ok(());
         }
         self.roster.set_health(number, &event.health);
+        if let Some(expires) = event.health.certificate_expires()
+            && let Some(warning) = self.expiry.look(event.server, expires, SystemTime::now())
+        {
+            warn!("{}: {warning}", self.roster.server_name(number));
+        }
         self.control.set_up(number, event.health.is_up())?;
         if let Some(transition) = event.transition {
             self.report(number, event, transition);

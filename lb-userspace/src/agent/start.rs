@@ -19,6 +19,7 @@ use crate::dataplane::object::{self, PROGRAM, Sizes};
 use crate::dataplane::pins::{Claim, Found, Pins};
 use crate::dataplane::status::{Status, StatusBoard};
 use crate::dataplane::{self, table, ticker};
+use crate::health::ExpiryWatch;
 use crate::neighbours::{self, Interface, Resolver, XdpMode};
 use crate::plan;
 use crate::preflight::Fit;
@@ -168,8 +169,20 @@ impl Agent {
     ) -> Result<Self, Error> {
         let ticker = options.pins.open_ticker()?;
         let Parts { control, roster, board, resolver } = parts;
-        let checker = None;
-        Ok(Self { options, config, control, roster, board, ticker, resolver, checker, health_sender, claim })
+        Ok(Self {
+            options,
+            config,
+            control,
+            roster,
+            board,
+            ticker,
+            resolver,
+            checks: Vec::new(),
+            checker: None,
+            expiry: ExpiryWatch::default(),
+            health_sender,
+            claim,
+        })
     }
 
     /// Pins a new attachment, and says that it is there.

@@ -58,6 +58,7 @@ impl Error {
                 | agent::Error::Refused(_)
                 | agent::Error::Neighbours(_)
                 | agent::Error::Attach(_)
+                | agent::Error::Authorities(_)
                 | agent::Error::Socket(_),
             )
             | Self::Neighbours(_)

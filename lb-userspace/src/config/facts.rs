@@ -3,11 +3,14 @@
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
 
 use super::host::HostFacts;
 use super::ports::PortRange;
+use crate::health::Tls;
+use crate::health::tls::AuthoritiesError;
 
 const LOCAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED_PORTS: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
@@ -25,6 +28,20 @@ impl HostFacts {
             local_ports: read(LOCAL_PORTS, local_ports)?,
             reserved_ports: read(RESERVED_PORTS, reserved_ports)?,
         })
+    }
+}
+
+/// What is wrong with a file of authorities' certificates, and what to do.
+pub(super) fn no_authorities(path: &Path) -> Option<(String, String)> {
+    match Tls::with_authorities(path) {
+        Ok(_) => None,
+        Err(AuthoritiesError::Unreadable { reason, .. }) => {
+            Some((format!("cannot be read: {reason}"), "check its name and its permissions".to_owned()))
+        }
+        Err(_) => Some((
+            "has no certificate of an authority".to_owned(),
+            "name a file in PEM format, such as /etc/kubernetes/pki/ca.crt".to_owned(),
+        )),
     }
 }
 

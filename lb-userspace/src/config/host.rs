@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::ports::PortRange;
@@ -32,6 +33,7 @@ pub(super) struct Claims {
     servers: Vec<Located<SocketAddrV4>>,
     nat_address: Option<Located<Ipv4Addr>>,
     nat_ports: Located<PortRange>,
+    ca_files: Vec<Located<PathBuf>>,
 }
 
 impl Claims {
@@ -45,6 +47,7 @@ impl Claims {
             interface: interface.to_owned(),
             binds: validate::frontend_binds(&draft).cloned().collect(),
             servers: validate::servers(&draft).filter_map(|server| server.value.address.clone()).collect(),
+            ca_files: validate::ca_files(&draft).cloned().collect(),
             nat_address: draft.nat_address,
             nat_ports: draft.nat_ports.unwrap_or_else(default_ports),
         }
@@ -62,6 +65,14 @@ impl Claims {
             .extend(self.servers.iter().filter(local).map(|server| validate::on_this_host(&server.place)));
         problems.extend(self.taken_ports(facts));
         problems
+    }
+
+    /// Every file that cannot be used; `look` says what is wrong with one, and what to do.
+    pub fn file_problems(&self, look: impl Fn(&Path) -> Option<(String, String)>) -> Vec<Problem> {
+        let problem = |file: &Located<PathBuf>| {
+            look(&file.value).map(|(finding, remedy)| file.place.problem(finding, remedy))
+        };
+        self.ca_files.iter().filter_map(problem).collect()
     }
 
     /// An address of ours that the interface does not have.

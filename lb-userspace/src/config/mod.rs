@@ -97,9 +97,16 @@ impl Loaded {
 
     /// Compares the configuration with its host.
     pub fn check_host(&self, facts: &HostFacts) -> Result<(), Problems> {
-        match self.claims.problems(facts) {
-            problems if problems.is_empty() => Ok(()),
-            problems => Err(Problems::new(&self.file, problems)),
-        }
+        self.outcome(self.claims.problems(facts))
+    }
+
+    /// Looks at the files that the configuration names: whether they are there and hold what they
+    /// should.
+    pub fn check_files(&self) -> Result<(), Problems> {
+        self.outcome(self.claims.file_problems(facts::no_authorities))
+    }
+
+    fn outcome(&self, problems: Vec<Problem>) -> Result<(), Problems> {
+        if problems.is_empty() { Ok(()) } else { Err(Problems::new(&self.file, problems)) }
     }
 }

@@ -1,6 +1,7 @@
 //! What settings must be together.
 
 use std::net::SocketAddrV4;
+use std::path::PathBuf;
 
 use lb_common::frontend::MAX_FRONTENDS;
 use lb_common::server::MAX_SERVERS;
@@ -48,6 +49,11 @@ fn checks(draft: &Draft) -> impl Iterator<Item = &Located<Check>> {
 /// All servers of the file.
 pub(super) fn servers(draft: &Draft) -> impl Iterator<Item = &Located<Server>> {
     draft.backends.iter().flat_map(|backend| &backend.value.servers)
+}
+
+/// All files of authorities' certificates.
+pub(super) fn ca_files(draft: &Draft) -> impl Iterator<Item = &Located<PathBuf>> {
+    checks(draft).filter_map(|check| check.value.https.ca_file.as_ref())
 }
 
 /// All frontends' addresses.

@@ -142,16 +142,22 @@ pub struct HealthStatus {
     pub changed_at: u64,
     /// The last check; none before the first.
     pub check: Option<CheckStatus>,
+    /// When the server's certificate expires, in seconds since 1970; none if no check saw one.
+    #[serde(default)]
+    pub certificate_expires: Option<u64>,
 }
 
 /// A health check's outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckStatus {
-    /// `L4OK`, `L4TOUT`, `L4CON`.
+    /// The short name, such as `L4OK`.
     pub code: String,
     /// The same in words.
     pub description: String,
-    /// What the system said.
+    /// The status of the server's answer, if it gave one.
+    #[serde(default)]
+    pub answer: Option<u16>,
+    /// What the system or the server said.
     pub info: Option<String>,
     /// How long it took, in ms.
     pub duration: u64,

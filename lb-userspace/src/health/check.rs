@@ -1,4 +1,4 @@
-//! One check of a TCP server: does it accept a connection?
+//! One check of a server; over TCP: does it accept a connection?
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -8,17 +8,27 @@ use nix::errno::Errno;
 use socket2::SockRef;
 use tokio::net::TcpSocket;
 
-use super::{CheckResult, Status};
+use super::state::Layer;
+use super::{Check, CheckResult, Probe, Status, https};
 
-/// Tries to connect to `server` from this host.
-pub(super) async fn tcp(server: SocketAddrV4, timeout: Duration) -> CheckResult {
-    let start = tokio::time::Instant::now();
-    let status = match tokio::time::timeout(timeout, connect(server)).await {
-        Ok(Ok(())) => Status::Passed,
-        Ok(Err(error)) => Status::ConnectionProblem(message(&error)),
-        Err(_) => Status::TimedOut,
+/// Checks `server` from this host.
+pub(super) async fn run(server: SocketAddrV4, check: Check) -> CheckResult {
+    let start = Instant::now();
+    let (status, certificate_expires) = match &check.probe {
+        Probe::Tcp => (tcp(server, check.timeout).await, None),
+        Probe::Https(page) => https::ask(server, page, check.timeout).await,
     };
-    CheckResult { status, duration: start.elapsed(), at: Instant::now() }
+    let at = Instant::now();
+    CheckResult { status, duration: at - start, at, certificate_expires }
+}
+
+/// Tries to connect.
+async fn tcp(server: SocketAddrV4, timeout: Duration) -> Status {
+    match tokio::time::timeout(timeout, connect(server)).await {
+        Ok(Ok(())) => Status::Connected,
+        Ok(Err(error)) => Status::ConnectionProblem(message(&error)),
+        Err(_) => Status::TimedOut(Layer::Connection),
+    }
 }
 
 /// Connects, and leaves no trace at the server.
@@ -34,7 +44,7 @@ async fn connect(server: SocketAddrV4) -> io::Result<()> {
 }
 
 /// The system's words, without the "(os error 111)" that Rust adds.
-fn message(error: &io::Error) -> String {
+pub(super) fn message(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), |code| Errno::from_raw(code).desc().to_owned())
 }
 
@@ -48,6 +58,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(10);
 
+    fn check(timeout: Duration) -> Check {
+        Check { probe: Probe::Tcp, interval: timeout, timeout, fall: 3, rise: 2, error_limit: None }
+    }
+
     fn localhost(port: u16) -> SocketAddrV4 {
         SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
     }
@@ -60,8 +74,8 @@ mod tests {
     #[tokio::test]
     async fn a_listening_server_passes_and_sees_nothing() {
         let listener = TcpListener::bind(localhost(0)).await.unwrap();
-        let result = tcp(address(&listener), LONG).await;
-        assert_eq!(result.status, Status::Passed);
+        let result = run(address(&listener), check(LONG)).await;
+        assert_eq!(result.status, Status::Connected);
         assert!(result.duration < LONG);
 
         let client = TcpStream::connect(address(&listener)).await.unwrap();
@@ -75,7 +89,7 @@ mod tests {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(localhost(0).into()).unwrap();
         let port = socket.local_addr().unwrap().port();
-        let result = tcp(localhost(port), LONG).await;
+        let result = run(localhost(port), check(LONG)).await;
         assert_eq!(result.status, Status::ConnectionProblem("Connection refused".into()));
     }
 
@@ -87,8 +101,8 @@ mod tests {
         // A backlog of zero has room for one connection; Linux then ignores further SYNs.
         let _first = TcpStream::connect(address(&listener)).await.unwrap();
         let timeout = Duration::from_millis(50);
-        let result = tcp(address(&listener), timeout).await;
-        assert_eq!(result.status, Status::TimedOut);
+        let result = run(address(&listener), check(timeout)).await;
+        assert_eq!(result.status, Status::TimedOut(Layer::Connection));
         assert!(result.duration >= timeout);
     }
 }

@@ -1,16 +1,21 @@
 //! Runs the checks: one task per server, every result an event.
 
+use std::collections::BTreeMap;
+use std::future;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{self, Instant, MissedTickBehavior};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{self, Instant, Interval, MissedTickBehavior};
 
-use super::{Check, Health, Transition, check};
+use super::connects::Connects;
+use super::{Check, CheckResult, Health, Status, Transition, check};
 
 /// A server to check.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// The number that its events carry.
     pub server: usize,
@@ -18,37 +23,150 @@ pub struct Target {
     pub address: SocketAddrV4,
     /// How to check it.
     pub check: Check,
+    /// What is known of it from before; none for a server that nothing is known of.
+    pub health: Option<Health>,
 }
 
-/// A check has ended.
+/// Something was learned about a server.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// The number of the server.
     pub server: usize,
-    /// Its health after the check.
+    /// Where it listens. After [`Checker::retarget`] it tells events of a server that is gone from
+    /// those of another with its number.
+    pub address: SocketAddrV4,
+    /// Its health from now on.
     pub health: Health,
-    /// Whether this check changed the state.
+    /// Whether this has changed the state.
     pub transition: Option<Transition>,
 }
 
 /// The running checks. They end when this is dropped, or when nobody receives the events.
 #[derive(Debug)]
 pub struct Checker {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+    servers: BTreeMap<usize, Followed>,
+    is_suspended: watch::Sender<bool>,
+    events: mpsc::Sender<Event>,
+}
+
+/// A server with a task.
+#[derive(Debug)]
+struct Followed {
+    address: SocketAddrV4,
+    orders: mpsc::UnboundedSender<Order>,
+    task: AbortHandle,
+}
+
+/// What a task is told.
+#[derive(Debug)]
+enum Order {
+    /// Check once more, now.
+    CheckNow,
+    /// A client's connect has failed.
+    ConnectFailed {
+        /// The server's counter of established connections.
+        established: u64,
+    },
+    /// Check in another way from now on.
+    Change {
+        check: Check,
+        /// How long it is until the next check.
+        phase: Duration,
+    },
 }
 
 impl Checker {
     /// Starts checking all targets at once; must be called in a tokio runtime.
     #[must_use]
     pub fn start(targets: &[Target], events: &mpsc::Sender<Event>) -> Self {
-        let start = Instant::now();
-        let mut tasks = JoinSet::new();
-        for (n, target) in targets.iter().enumerate() {
-            let second = start + phase(target.check.interval, n, targets.len());
-            tasks.spawn(follow(*target, second, events.clone()));
-        }
-        Self { _tasks: tasks }
+        let mut checker = Self {
+            tasks: JoinSet::new(),
+            servers: BTreeMap::new(),
+            is_suspended: watch::Sender::new(false),
+            events: events.clone(),
+        };
+        checker.retarget(targets);
+        checker
     }
+
+    /// Checks these servers from now on and no others.
+    ///
+    /// A server stays the same if number and address do. It keeps its health then, whatever
+    /// [`Target::health`] says, and is checked in the new way from its next turn on. Events of
+    /// servers that are gone may still be under way.
+    pub fn retarget(&mut self, targets: &[Target]) {
+        let stays = |number: &usize, followed: &Followed| {
+            targets.iter().any(|target| target.server == *number && target.address == followed.address)
+        };
+        self.servers.retain(|number, followed| {
+            let stays = stays(number, followed);
+            if !stays {
+                followed.task.abort();
+            }
+            stays
+        });
+        // Tasks that have ended are of no more use.
+        while self.tasks.try_join_next().is_some() {}
+        for (n, target) in targets.iter().enumerate() {
+            let phase = phase(target.check.interval, n, targets.len());
+            match self.servers.get(&target.server) {
+                Some(followed) => {
+                    let check = target.check.clone();
+                    tell(followed, Order::Change { check, phase });
+                }
+                None => self.follow(target, phase),
+            }
+        }
+    }
+
+    /// Checks a server once more, now. One check that is under way ends before; a server that is not
+    /// checked at all stays unchecked.
+    pub fn check_now(&self, server: usize) {
+        if let Some(followed) = self.servers.get(&server) {
+            tell(followed, Order::CheckNow);
+        }
+    }
+
+    /// A client's connect to a server has failed; `established` is the server's counter of
+    /// established connections at that time. After `error_limit` in a row the server goes DOWN.
+    pub fn connect_failed(&self, server: usize, established: u64) {
+        if let Some(followed) = self.servers.get(&server) {
+            tell(followed, Order::ConnectFailed { established });
+        }
+    }
+
+    /// Stops all checks while the fault would be ours, as when the link is down: what is under way
+    /// counts for nothing. Afterwards all servers are checked at once.
+    pub fn suspend(&self, suspend: bool) {
+        self.is_suspended
+            .send_if_modified(|is_suspended| std::mem::replace(is_suspended, suspend) != suspend);
+    }
+
+    fn follow(&mut self, target: &Target, phase: Duration) {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let now = Instant::now();
+        let fresh = || Health::new(&target.check, now.into_std());
+        let follower = Follower {
+            server: target.server,
+            address: target.address,
+            check: target.check.clone(),
+            phase,
+            health: target.health.clone().unwrap_or_else(fresh),
+            connects: Connects::default(),
+            ticks: ticks(now + phase, target.check.interval),
+            orders,
+            is_suspended: self.is_suspended.subscribe(),
+            events: self.events.clone(),
+        };
+        let task = self.tasks.spawn(follower.run());
+        self.servers.insert(target.server, Followed { address: target.address, orders: sender, task });
+    }
+}
+
+/// A task that has ended needs no orders: nobody receives its events.
+fn tell(followed: &Followed, order: Order) {
+    let _ = followed.orders.send(order);
 }
 
 /// How long after its first check the `n`th of `count` servers is checked again.
@@ -59,20 +177,133 @@ fn phase(interval: Duration, n: usize, count: usize) -> Duration {
     interval * (n as u32 + 1) / count as u32
 }
 
-/// Checks one server for ever: now, at `second`, and from there on once an interval.
-async fn follow(target: Target, second: Instant, events: mpsc::Sender<Event>) {
-    let mut health = Health::new(&target.check, Instant::now().into_std());
-    let mut ticks = time::interval_at(second, target.check.interval);
-    // A check that takes longer than the interval delays the next ones and brings no burst.
+/// Ticks once an interval. A check that takes longer delays the next ones and brings no burst.
+fn ticks(first: Instant, interval: Duration) -> Interval {
+    let mut ticks = time::interval_at(first, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let result = check::tcp(target.address, target.check.timeout).await;
-        let transition = health.record(result);
-        let event = Event { server: target.server, health: health.clone(), transition };
-        if events.send(event).await.is_err() {
-            return;
+    ticks
+}
+
+/// The task of one server.
+struct Follower {
+    server: usize,
+    address: SocketAddrV4,
+    check: Check,
+    phase: Duration,
+    health: Health,
+    connects: Connects,
+    ticks: Interval,
+    orders: mpsc::UnboundedReceiver<Order>,
+    is_suspended: watch::Receiver<bool>,
+    events: mpsc::Sender<Event>,
+}
+
+/// A check under way.
+#[derive(Default)]
+struct Current {
+    check: Option<BoxFuture<'static, CheckResult>>,
+    /// Whether another is to follow at once.
+    again: bool,
+}
+
+impl Current {
+    /// The result, once there is one.
+    async fn result(&mut self) -> CheckResult {
+        match &mut self.check {
+            Some(check) => {
+                let result = check.await;
+                self.check = None;
+                result
+            }
+            None => future::pending().await,
         }
-        ticks.tick().await;
+    }
+}
+
+impl Follower {
+    /// Checks for ever: now, a phase later, and from there on once an interval.
+    async fn run(mut self) {
+        let mut current = Current::default();
+        self.begin(&mut current);
+        loop {
+            // Results last: one must not count that was overtaken by the end of our link.
+            let event = tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    Some(order) => self.obey(order, &mut current),
+                    None => return,
+                },
+                Ok(()) = self.is_suspended.changed() => {
+                    current = Current::default();
+                    self.begin(&mut current);
+                    self.ticks.reset_after(self.phase);
+                    None
+                }
+                result = current.result() => {
+                    if current.again {
+                        self.begin(&mut current);
+                    }
+                    Some(self.take(result))
+                }
+                _ = self.ticks.tick(), if current.check.is_none() => {
+                    self.begin(&mut current);
+                    None
+                }
+            };
+            if let Some(event) = event
+                && self.events.send(event).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Begins a check, unless none may be made.
+    fn begin(&self, current: &mut Current) {
+        let may = !*self.is_suspended.borrow();
+        let check = || check::run(self.address, self.check.clone()).boxed();
+        *current = Current { check: may.then(check), again: false };
+    }
+
+    fn obey(&mut self, order: Order, current: &mut Current) -> Option<Event> {
+        match order {
+            Order::CheckNow if current.check.is_some() => current.again = true,
+            Order::CheckNow => self.begin(current),
+            Order::ConnectFailed { established } => return self.connect_failed(established),
+            Order::Change { check, phase } => {
+                self.health.change_check(&check);
+                if check.interval != self.check.interval {
+                    self.ticks = ticks(Instant::now() + phase, check.interval);
+                }
+                (self.check, self.phase) = (check, phase);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, result: CheckResult) -> Event {
+        let transition = self.health.record(result);
+        self.event(transition)
+    }
+
+    fn connect_failed(&mut self, established: u64) -> Option<Event> {
+        let limit = self.check.error_limit?;
+        let failed = self.connects.failed(established);
+        if failed < limit || !self.health.is_up() || *self.is_suspended.borrow() {
+            return None;
+        }
+        let status = Status::ConnectsFailed(failed);
+        let (duration, at) = (Duration::ZERO, std::time::Instant::now());
+        let transition =
+            self.health.mark_down(CheckResult { status, duration, at, certificate_expires: None });
+        Some(self.event(transition))
+    }
+
+    fn event(&mut self, transition: Option<Transition>) -> Event {
+        if transition.is_some() {
+            self.connects.start_again();
+        }
+        Event { server: self.server, address: self.address, health: self.health.clone(), transition }
     }
 }
 
@@ -83,7 +314,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
-    use crate::health::Status;
+    use crate::health::Probe;
 
     const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -96,8 +327,9 @@ mod tests {
     }
 
     fn target(server: usize, address: SocketAddrV4, interval: Duration) -> Target {
-        let check = Check { interval, timeout: Duration::from_secs(10), fall: 3, rise: 2 };
-        Target { server, address, check }
+        let timeout = Duration::from_secs(10);
+        let check = Check { probe: Probe::Tcp, interval, timeout, fall: 3, rise: 2, error_limit: Some(3) };
+        Target { server, address, check, health: None }
     }
 
     async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
@@ -171,6 +403,165 @@ mod tests {
         drop(sender);
         drop(checker);
         // The channel closes only when no task holds its sender any more.
+        time::timeout(Duration::from_secs(20), async { while events.recv().await.is_some() {} })
+            .await
+            .unwrap();
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Someone who listens, and where.
+    async fn listener() -> (TcpListener, SocketAddrV4) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (listener, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// The state after the next event, and the short name of its reason.
+    async fn shown(events: &mut mpsc::Receiver<Event>) -> (String, &'static str) {
+        let health = next(events).await.health;
+        (health.to_string(), health.last_check().unwrap().status.name())
+    }
+
+    #[tokio::test]
+    async fn a_server_can_be_checked_between_its_turns() {
+        let (_listener, address) = listener().await;
+        let (sender, mut events) = mpsc::channel(1);
+        let checker = Checker::start(&[target(0, address, HOUR)], &sender);
+        next(&mut events).await;
+        for _ in 0..3 {
+            checker.check_now(0);
+            let event = next(&mut events).await;
+            assert!(event.health.is_up());
+        }
+        checker.check_now(1);
+    }
+
+    #[tokio::test]
+    async fn an_extra_check_begins_after_one_that_is_under_way() {
+        // Nobody accepts beyond the first, so that checks last until their timeout.
+        let (socket, address) = reserve();
+        let _listener = socket.listen(0).unwrap();
+        let _first = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut slow = target(0, address, HOUR);
+        slow.check.timeout = Duration::from_millis(50);
+        let (sender, mut events) = mpsc::channel(1);
+        let checker = Checker::start(&[slow], &sender);
+        tokio::task::yield_now().await;
+        checker.check_now(0);
+        checker.check_now(0);
+        let first = next(&mut events).await.health.last_check().unwrap().clone();
+        let second = next(&mut events).await.health.last_check().unwrap().clone();
+        assert!(second.started() >= first.at, "they overlap");
+        // Two requests at once are one check.
+        checker.connect_failed(0, 0);
+        checker.connect_failed(0, 0);
+        assert!(events.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn failed_connects_take_a_server_down_and_checks_bring_it_back() {
+        let (_listener, address) = listener().await;
+        let (sender, mut events) = mpsc::channel(1);
+        let checker = Checker::start(&[target(0, address, HOUR)], &sender);
+        assert_eq!(shown(&mut events).await, ("UP".into(), "L4OK"));
+        // A success in between, and the count begins again.
+        for established in [5, 5, 6, 6, 6] {
+            checker.connect_failed(0, established);
+        }
+        assert_eq!(shown(&mut events).await, ("DOWN".into(), "HANA"));
+        for _ in 0..5 {
+            checker.connect_failed(0, 6);
+        }
+        checker.check_now(0);
+        assert_eq!(shown(&mut events).await, ("DOWN 1/2".into(), "L4OK"));
+        checker.check_now(0);
+        assert_eq!(shown(&mut events).await, ("UP".into(), "L4OK"));
+        // What failed while it was DOWN is forgotten.
+        for _ in 0..3 {
+            checker.connect_failed(0, 6);
+        }
+        let last = next(&mut events).await.health.last_check().unwrap().clone();
+        assert_eq!(last.status, Status::ConnectsFailed(3));
+    }
+
+    #[tokio::test]
+    async fn nothing_counts_while_the_fault_is_ours() {
+        let (socket, address) = reserve();
+        let (_other, up) = listener().await;
+        let (sender, mut events) = mpsc::channel(8);
+        let checker = Checker::start(&[target(0, up, INTERVAL)], &sender);
+        next(&mut events).await;
+        checker.suspend(true);
+        checker.suspend(true);
+        // A server that is known to be UP, and now refuses.
+        let mut refusing = target(1, address, INTERVAL);
+        refusing.health = Some(Health::restored(&refusing.check, true, Instant::now().into_std()));
+        let mut checker = checker;
+        checker.retarget(&[refusing]);
+        while events.try_recv().is_ok() {}
+        for _ in 0..10 {
+            checker.check_now(1);
+            checker.connect_failed(1, 0);
+        }
+        // Meanwhile another, which is not suspended, has made some checks.
+        let (other_sender, mut others) = mpsc::channel(1);
+        let _other = Checker::start(&[target(1, address, INTERVAL)], &other_sender);
+        for _ in 0..4 {
+            next(&mut others).await;
+        }
+        assert!(events.try_recv().is_err(), "a check was made");
+
+        let _listener = socket.listen(8).unwrap();
+        checker.suspend(false);
+        assert_eq!(shown(&mut events).await, ("UP".into(), "L4OK"));
+    }
+
+    #[tokio::test]
+    async fn a_known_server_stays_down_until_it_has_passed() {
+        let (_listener, address) = listener().await;
+        let (sender, mut events) = mpsc::channel(1);
+        let mut down = target(0, address, INTERVAL);
+        down.health = Some(Health::restored(&down.check, false, Instant::now().into_std()));
+        let _checker = Checker::start(&[down], &sender);
+        assert_eq!(shown(&mut events).await, ("DOWN 1/2".into(), "L4OK"));
+        assert_eq!(next(&mut events).await.transition, Some(Transition::Up));
+    }
+
+    #[tokio::test]
+    async fn servers_that_stay_keep_their_health() {
+        let (listener, up) = listener().await;
+        let (_refusing, down) = reserve();
+        let (_also_refusing, other) = reserve();
+        let (_gone, gone) = reserve();
+        let (sender, mut events) = mpsc::channel(8);
+        let targets = [target(0, gone, HOUR), target(1, down, HOUR), target(2, up, HOUR)];
+        let mut checker = Checker::start(&targets, &sender);
+        for _ in 0..3 {
+            next(&mut events).await;
+        }
+        drop(listener);
+        let changed = |server, address| {
+            let mut target = target(server, address, INTERVAL);
+            (target.check.fall, target.check.rise) = (1, 4);
+            target
+        };
+        // The first is gone, and its number is given to a server that refuses. Of the others, the one
+        // that was UP now refuses, too; it has become enough to do so once.
+        checker.retarget(&[changed(0, other), changed(1, down), changed(2, up)]);
+        let mut seen = BTreeMap::new();
+        while seen.len() < 3 {
+            let event = next(&mut events).await;
+            let first = (event.address, event.health.to_string(), event.transition);
+            seen.entry(event.server).or_insert(first);
+        }
+        assert_eq!(seen[&0], (other, "DOWN".into(), Some(Transition::Down)));
+        assert_eq!(seen[&1], (down, "DOWN".into(), None));
+        assert_eq!(seen[&2], (up, "DOWN".into(), Some(Transition::Down)));
+
+        checker.retarget(&[]);
+        drop(sender);
+        drop(checker);
         time::timeout(Duration::from_secs(20), async { while events.recv().await.is_some() {} })
             .await
             .unwrap();

@@ -39,10 +39,16 @@ impl fmt::Display for StateChange<'_> {
             Transition::Down => "DOWN",
         };
         write!(f, "Server {backend}/{server} is {state}, reason: {}", check.status.description())?;
+        if let Some(code) = check.status.code() {
+            write!(f, ", code: {code}")?;
+        }
         if let Some(info) = check.status.info() {
             write!(f, ", info: \"{info}\"")?;
         }
-        write!(f, ", check duration: {}ms. ", check.duration.as_millis())?;
+        if check.status.is_of_check() {
+            write!(f, ", check duration: {}ms", check.duration.as_millis())?;
+        }
+        f.write_str(". ")?;
         write!(f, "{active} active and {backup} backup servers ")?;
         // There is no queue here, so nothing is ever requeued or remaining.
         match transition {
@@ -66,9 +72,11 @@ mod tests {
 
     use super::*;
     use crate::health::Status;
+    use crate::health::state::Layer;
 
     fn line(transition: Transition, status: Status, duration: u64, active: usize) -> String {
-        let check = CheckResult { status, duration: Duration::from_millis(duration), at: Instant::now() };
+        let (duration, at) = (Duration::from_millis(duration), Instant::now());
+        let check = CheckResult { status, duration, at, certificate_expires: None };
         let (backend, server) = ("k8s-api-server", "bettley");
         StateChange { backend, server, transition, check: &check, active, backup: 0, sessions: 0 }.to_string()
     }
@@ -88,7 +96,7 @@ mod tests {
     #[test]
     fn down_for_a_timeout() {
         assert_eq!(
-            line(Transition::Down, Status::TimedOut, 2001, 0),
+            line(Transition::Down, Status::TimedOut(Layer::Connection), 2001, 0),
             "Server k8s-api-server/bettley is DOWN, reason: Layer4 timeout, check duration: 2001ms. \
              0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue."
         );
@@ -97,9 +105,30 @@ mod tests {
     #[test]
     fn up_again() {
         assert_eq!(
-            line(Transition::Up, Status::Passed, 0, 3),
+            line(Transition::Up, Status::Connected, 0, 3),
             "Server k8s-api-server/bettley is UP, reason: Layer4 check passed, check duration: 0ms. \
              3 active and 0 backup servers online. 0 sessions requeued, 0 total in queue."
+        );
+    }
+
+    #[test]
+    fn down_for_a_wrong_status() {
+        let status = Status::WrongStatus { code: 500, reason: "Internal Server Error".into() };
+        assert_eq!(
+            line(Transition::Down, status, 2, 2),
+            "Server k8s-api-server/bettley is DOWN, reason: Layer7 wrong status, code: 500, \
+             info: \"Internal Server Error\", check duration: 2ms. 2 active and 0 backup servers left. \
+             0 sessions active, 0 requeued, 0 remaining in queue."
+        );
+    }
+
+    #[test]
+    fn down_for_failed_connects() {
+        assert_eq!(
+            line(Transition::Down, Status::ConnectsFailed(10), 0, 2),
+            "Server k8s-api-server/bettley is DOWN, reason: Health analyze, info: \"Detected 10 consecutive \
+             errors, last one was: L4 unsuccessful connection\". 2 active and 0 backup servers left. \
+             0 sessions active, 0 requeued, 0 remaining in queue."
         );
     }
 

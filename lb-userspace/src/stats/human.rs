@@ -1,6 +1,6 @@
 //! Numbers for people.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A number of bytes with three significant digits: `999 B`, `1.50 KiB`, `10.0 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
@@ -20,6 +20,13 @@ pub(super) fn bytes(bytes: u64) -> String {
         10..100 => format!("{whole}.{} {}", part / 10, UNITS[unit]),
         _ => format!("{whole} {}", UNITS[unit]),
     }
+}
+
+/// A day of the calendar: `2027-05-01`.
+pub(super) fn date(time: SystemTime) -> String {
+    let mut text = humantime::format_rfc3339_seconds(time).to_string();
+    text.truncate("2027-05-01".len());
+    text
 }
 
 /// A span of time in its two largest units, as HAProxy's page has it: `23s`, `3h12m`, `1d2h`.

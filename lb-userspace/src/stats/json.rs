@@ -1,7 +1,7 @@
 //! The snapshot as JSON: exact numbers, all reasons, whatever the table leaves out.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -57,6 +57,15 @@ pub(super) fn optional_millis<S: Serializer>(
     duration.map(|duration| duration.as_millis() as u64).serialize(serializer)
 }
 
+/// A moment as RFC 3339 has it, or null.
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+pub(super) fn optional_time<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(|time| humantime::format_rfc3339_seconds(time).to_string()).serialize(serializer)
+}
+
 /// An object from a reason's name to its count.
 fn counts<S: Serializer>(reasons: &&[Reason], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(reasons.len()))?;
@@ -93,10 +102,10 @@ mod tests {
                 "backend": "k8s-api-server", "name": "fenn", "address": "198.18.0.15:6443", "weight": 2,
                 "state": "DOWN", "status": "DOWN 1/2", "since_ms": 61_000,
                 "check": {
-                    "status": "L4CON", "description": "Layer4 connection problem",
+                    "status": "L4CON", "code": null, "description": "Layer4 connection problem",
                     "info": "Connection refused", "duration_ms": 0, "age_ms": 1500,
                 },
-                "next_hop": null, "connections": 300, "established": 290, "refused": 10, "redispatched": 4, "current": 4,
+                "certificate_expires": null, "next_hop": null, "connections": 300, "established": 290, "refused": 10, "redispatched": 4, "current": 4,
                 "states": {"ESTAB": 3, "TIME-WAIT": 1}, "bytes_in": traffic.0, "bytes_out": traffic.1,
                 "packets_in": traffic.2, "packets_out": traffic.3,
             })

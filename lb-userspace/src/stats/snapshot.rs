@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
@@ -91,6 +91,9 @@ pub struct Server {
     pub since: Option<Duration>,
     /// The latest check; none before the first and without checks.
     pub check: Option<Check>,
+    /// When its certificate expires, as RFC 3339 has it in JSON; none if no check saw one.
+    #[serde(serialize_with = "json::optional_time")]
+    pub certificate_expires: Option<SystemTime>,
     /// The MAC address that its packets are sent to; none while unknown.
     pub next_hop: Option<String>,
     /// Connections that were given to it.
@@ -132,6 +135,8 @@ pub enum ServerState {
 pub struct Check {
     /// The short name of the result: `L4OK`.
     pub status: String,
+    /// The status of the server's answer, if it gave one.
+    pub code: Option<u16>,
     /// The result in words.
     pub description: String,
     /// What the system said about a failure.

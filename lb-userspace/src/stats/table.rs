@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{Cell, Color};
 
 use super::style::{coloured, number, render};
-use super::{Agent, Check, Frontend, Reason, Server, ServerState, Snapshot, Style, human};
+use super::{Agent, Frontend, Reason, Server, ServerState, Snapshot, Style, human};
 
 /// Everything for a person, in a few tables below each other.
 #[must_use]
@@ -66,7 +66,7 @@ fn backend(servers: &[Server], style: Style) -> String {
             Cell::new(server.address),
             coloured(&server.status, color(server)),
             Cell::new(server.since.map_or_else(none, human::duration)),
-            Cell::new(server.check.as_ref().map_or_else(none, last_check)),
+            Cell::new(last_check(server)),
             Cell::new(server.next_hop.as_deref().unwrap_or("unknown")),
             number(server.weight),
             number(server.connections),
@@ -92,12 +92,18 @@ fn color(server: &Server) -> Option<Color> {
     }
 }
 
-/// The result, and why it was no better: `L4CON in 0ms (Connection refused)`.
-fn last_check(check: &Check) -> String {
-    let mut text = format!("{} in {}ms", check.status, check.duration.as_millis());
+/// The result, why it was no better, and how long the certificate is good: `L4CON in 0ms (Connection
+/// refused)`, `L7OK/200 in 3ms, certificate until 2027-05-01`.
+fn last_check(server: &Server) -> String {
+    let Some(check) = &server.check else { return none() };
+    let code = check.code.map(|code| format!("/{code}")).unwrap_or_default();
+    let mut text = format!("{}{code} in {}ms", check.status, check.duration.as_millis());
+    // Writing to a string cannot fail.
     if let Some(info) = &check.info {
-        // Writing to a string cannot fail.
         let _ = write!(text, " ({info})");
+    }
+    if let Some(expires) = server.certificate_expires {
+        let _ = write!(text, ", certificate until {}", human::date(expires));
     }
     text
 }
@@ -128,10 +134,10 @@ fn none() -> String {
 pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::net::{Ipv4Addr, SocketAddrV4};
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::stats::Traffic;
+    use crate::stats::{Check, Traffic};
 
     const TRAFFIC: Traffic = Traffic { bytes_in: 1536, bytes_out: 3 << 20, packets_in: 12, packets_out: 34 };
 
@@ -149,6 +155,7 @@ pub(super) mod tests {
             status: status.into(),
             since: Some(Duration::from_secs(61)),
             check: None,
+            certificate_expires: None,
             next_hop: Some("02:00:00:00:00:0b".into()),
             connections: 300,
             established: 290,
@@ -168,6 +175,7 @@ pub(super) mod tests {
         let description = if info.is_some() { "Layer4 connection problem" } else { "Layer4 check passed" };
         Check {
             status: status.into(),
+            code: None,
             description: description.into(),
             info: info.map(Into::into),
             duration: Duration::ZERO,
@@ -211,6 +219,18 @@ pub(super) mod tests {
         let shown = table(&snapshot(), Style::Plain);
         let expected = include_str!("table.txt");
         assert_eq!(shown, expected, "shown:\n{shown}");
+    }
+
+    #[test]
+    fn a_certificate_is_part_of_the_last_check() {
+        let mut server = server("a", 1, ServerState::Up, "UP");
+        assert_eq!(last_check(&server), "-");
+        server.check = Some(Check { code: Some(200), ..check("L7OK", None) });
+        server.certificate_expires = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        assert_eq!(last_check(&server), "L7OK/200 in 0ms, certificate until 2027-01-15");
+        server.check = Some(Check { code: Some(500), ..check("L7STS", Some("Internal Server Error")) });
+        let wrong = "L7STS/500 in 0ms (Internal Server Error), certificate until 2027-01-15";
+        assert_eq!(last_check(&server), wrong);
     }
 
     #[test]

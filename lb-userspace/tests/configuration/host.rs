@@ -90,3 +90,36 @@ fn proposed_ports_avoid_the_frontends() {
         "xlb.toml:3: nat_ports = \"40000-50000\": the kernel may give the ports 40000-50000 to the host's own connections (ip_local_port_range is 32768-60999); set nat_ports = \"10240-29999\", or reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=40000-50000`"
     );
 }
+
+#[test]
+fn files_of_authorities_must_hold_certificates() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("ca.pem");
+    let (name, missing) =
+        (file.display().to_string(), directory.path().join("none.pem").display().to_string());
+    let check = |name: &str| {
+        let text = GOOD.replace("fall = 3", &format!("type = \"https\"\nca_file = \"{name}\""));
+        Loaded::parse("xlb.toml", &text)
+            .expect("a good file")
+            .check_files()
+            .map_err(|wrong| wrong.to_string())
+    };
+    assert_eq!(
+        check(&missing),
+        Err(format!(
+            "xlb.toml:20: backend.k8s-api-server.check.ca_file = \"{missing}\": cannot be read: No such file or \
+             directory; check its name and its permissions"
+        ))
+    );
+    std::fs::write(&file, "nothing").expect("the directory is there");
+    assert_eq!(
+        check(&name),
+        Err(format!(
+            "xlb.toml:20: backend.k8s-api-server.check.ca_file = \"{name}\": has no certificate of an authority; \
+             name a file in PEM format, such as /etc/kubernetes/pki/ca.crt"
+        ))
+    );
+    let authority = lb_lab::Authority::new("kubernetes").expect("an authority");
+    std::fs::write(&file, authority.pem()).expect("the directory is there");
+    assert_eq!(check(&name), Ok(()));
+}

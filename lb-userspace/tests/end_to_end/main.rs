@@ -6,6 +6,7 @@ mod agent;
 mod failover;
 mod flood;
 mod health;
+mod https;
 mod limits;
 mod listing;
 mod migration;
