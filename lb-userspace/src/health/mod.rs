@@ -2,14 +2,16 @@
 //! do, in its words.
 //!
 //! [`Checker`] runs one task per server and reports every result as an [`Event`]. What a result means
-//! for a server is decided in [`state`], and what clients' failed connects mean in [`connects`]. How a
-//! change of state reads in the log is in [`report`]. A check over HTTPS is an exchange ([`https`]) on
-//! top of a session ([`tls`]).
+//! for a server is decided in [`state`], what clients' failed connects mean in [`connects`], and
+//! whether a server is really dead, or only out of our sight, in [`evidence`]. How a change of state
+//! reads in the log is in [`report`]. A check over HTTPS is an exchange ([`https`]) on top of a
+//! session ([`tls`]).
 
 mod certificate;
 mod check;
 mod checker;
 mod connects;
+pub mod evidence;
 pub mod https;
 pub mod report;
 pub mod state;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 pub use certificate::{ExpiryWarning, ExpiryWatch};
 pub use checker::{Checker, Event, Target};
+pub use evidence::{Evidence, Verdict};
 pub use https::Page;
 pub use state::{CheckResult, Health, Status, Transition};
 pub use tls::Tls;
