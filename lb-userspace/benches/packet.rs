@@ -23,7 +23,7 @@ use lb_common::tcp::{Fins, Seq, Side, State};
 use lb_common::time::Ticks;
 use serde::Serialize;
 use xlb::config::Config;
-use xlb::control::{Control, Wanted, WantedFrontend, WantedServer};
+use xlb::control::{Control, Portion, Wanted, WantedFrontend, WantedServer};
 use xlb::dataplane::maps::Maps;
 use xlb::dataplane::object::{self, Sizes};
 use xlb::dataplane::table::{self, Table as MapTable};
@@ -285,6 +285,7 @@ fn wanted(servers: u32) -> Wanted {
         address: SocketAddrV4::new(Ipv4Addr::from(u32::from(HOST) + number), SERVICE.port()),
         nat_address: HOST,
         weight: 1,
+        portion: Portion::WHOLE,
         backup: false,
         up: true,
         ready: true,
@@ -299,6 +300,7 @@ fn wanted(servers: u32) -> Wanted {
             bind: SERVICE,
             timeouts: Timeouts { connect: long, idle: long, time_wait: long, closed: long },
             limits: Limits::default(),
+            allow: Vec::new(),
             servers: (0..servers as u16).collect(),
             panic: false,
         }],

@@ -4,13 +4,13 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_common::admission::Limits;
+use lb_common::admission::{Limits, SourceRate};
 use lb_common::frontend::Timeouts;
 
 use crate::clock;
 use crate::config::model;
 use crate::config::model::{Backend, Check, CheckKind, Config, Observe, Trust};
-use crate::control::{Wanted, WantedFrontend, WantedServer};
+use crate::control::{Portion, Wanted, WantedFrontend, WantedServer};
 use crate::dataplane::attach::{Mode, WantedMode};
 use crate::dataplane::object::Sizes;
 use crate::dataplane::status::{Admin, HealthStatus, Status};
@@ -29,6 +29,7 @@ pub fn wanted(config: &Config, interface: &Interface, before: &Status) -> Wanted
             address: server.address,
             nat_address: config.nat_address,
             weight: state.runtime_weight.unwrap_or(server.weight),
+            portion: Portion::WHOLE,
             backup: server.backup,
             up: state.health.is_none_or(|health| health.up),
             ready: state.admin == Admin::Ready,
@@ -38,7 +39,8 @@ pub fn wanted(config: &Config, interface: &Interface, before: &Status) -> Wanted
     let frontends = config.frontends.iter().map(|frontend| WantedFrontend {
         bind: frontend.bind,
         timeouts: timeouts(config.backend_of(frontend)),
-        limits: Limits::default(),
+        limits: limits(frontend),
+        allow: frontend.allow.iter().map(|prefix| (prefix.address(), prefix.length())).collect(),
         servers: places(config, frontend.backend),
         panic: config.backend_of(frontend).panic,
     });
@@ -48,6 +50,17 @@ pub fn wanted(config: &Config, interface: &Interface, before: &Status) -> Wanted
         mtu: interface.mtu,
         frontends: frontends.collect(),
         servers: servers.collect(),
+    }
+}
+
+/// What a frontend lets in. Its allow list gets its number when it is entered.
+fn limits(frontend: &model::Frontend) -> Limits {
+    let rate =
+        frontend.source_rate.map(|rate| SourceRate::new(rate.count(), rate.period().as_nanos() as u64));
+    Limits {
+        max_connections: frontend.max_connections.unwrap_or(0),
+        source_rate: rate.unwrap_or_default(),
+        ..Limits::default()
     }
 }
 

@@ -4,6 +4,7 @@ mod command;
 mod error;
 mod reload;
 mod serve;
+mod slow_start;
 mod start;
 mod stop;
 
@@ -25,6 +26,8 @@ use crate::plan;
 use crate::preflight;
 use crate::roster::Roster;
 use crate::socket::{Listener, Request};
+
+use self::slow_start::SlowStarts;
 
 pub use error::Error;
 
@@ -60,6 +63,7 @@ struct Agent {
     checks: plan::Checks,
     checker: Option<Checker>,
     expiry: ExpiryWatch,
+    slow_starts: SlowStarts,
     health_sender: mpsc::Sender<health::Event>,
     /// Held as long as the agent lives, so that nobody else changes what is pinned.
     claim: Claim,

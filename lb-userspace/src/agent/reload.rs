@@ -1,6 +1,6 @@
 //! A changed configuration: all of it or nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::info;
 
@@ -35,7 +35,11 @@ impl Agent {
             tokio::time::sleep(UNDER_WAY).await;
         }
         let before = self.roster.status().clone();
-        let change = self.control.change(plan::wanted(&loaded.config, &interface, &before))?;
+        let mut wanted = plan::wanted(&loaded.config, &interface, &before);
+        for server in &mut wanted.servers {
+            server.portion = self.slow_starts.portion(server.address, Instant::now());
+        }
+        let change = self.control.change(wanted)?;
         self.roster =
             Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
         self.config = loaded.config;

@@ -1,6 +1,6 @@
 //! The main loop: what the agent does between its start and its end.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lb_common::tcp::State;
 use tokio::time::{MissedTickBehavior, interval};
@@ -15,12 +15,17 @@ use crate::plan;
 /// How often the agent looks whether those that have left have lost their last connection.
 const SWEEP: Duration = Duration::from_secs(10);
 
+/// How often the shares of servers that start slowly grow.
+const GROWTH: Duration = Duration::from_secs(1);
+
 impl Agent {
     /// Follows events until a signal to end comes, and returns its name. Nothing else ends it: a
     /// balancer that forwards is worth more than one that has taken in every event.
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> &'static str {
         self.follow_health();
         let mut sweeps = interval(SWEEP);
+        let mut growth = interval(GROWTH);
+        growth.set_missed_tick_behavior(MissedTickBehavior::Delay);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -35,6 +40,7 @@ impl Agent {
                     // Whoever asked may be gone.
                     let _ = request.answer.send(answer);
                 }
+                _ = growth.tick(), if !self.slow_starts.is_empty() => complain(self.advance_slow_starts()),
                 _ = sweeps.tick() => complain(self.sweep().map(drop)),
             }
         }
@@ -97,6 +103,9 @@ impl Agent {
             // Its check was under way when it was taken out.
             return Ok(());
         }
+        if let Some(transition) = event.transition {
+            self.start_slowly(number, transition)?;
+        }
         self.roster.set_health(number, &event.health);
         if let Some(expires) = event.health.certificate_expires()
             && let Some(warning) = self.expiry.look(event.server, expires, SystemTime::now())
@@ -108,6 +117,29 @@ impl Agent {
             self.report(number, event, transition);
         }
         self.publish()
+    }
+
+    /// A server that has come back gets its share bit by bit, if the configuration wants it so.
+    fn start_slowly(&mut self, number: u16, transition: Transition) -> Result<(), Error> {
+        let Some(address) = self.roster.status().server(number).map(|server| server.address) else {
+            return Ok(());
+        };
+        let server = self.config.servers().map(|(_, server)| server).find(|server| server.address == address);
+        let slow_start = server.and_then(|server| server.slow_start);
+        self.slow_starts.end(address);
+        if let (Transition::Up, Some(length)) = (transition, slow_start) {
+            self.slow_starts.begin(address, length, Instant::now());
+        }
+        Ok(self.control.set_portion(number, self.slow_starts.portion(address, Instant::now()))?)
+    }
+
+    fn advance_slow_starts(&mut self) -> Result<(), Error> {
+        for (address, portion) in self.slow_starts.advance(Instant::now()) {
+            if let Some(number) = self.control.servers().of(address) {
+                self.control.set_portion(number, portion)?;
+            }
+        }
+        Ok(())
     }
 
     fn report(&self, number: u16, event: &Event, transition: Transition) {

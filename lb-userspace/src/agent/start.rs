@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::slow_start::SlowStarts;
 use super::{Agent, Error, Inputs, Options, Outputs, complain};
 use crate::compatibility::{self, Running};
 use crate::config::Config;
@@ -180,6 +181,7 @@ impl Agent {
             checks: Vec::new(),
             checker: None,
             expiry: ExpiryWatch::default(),
+            slow_starts: SlowStarts::default(),
             health_sender,
             claim,
         })

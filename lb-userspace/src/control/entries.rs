@@ -147,6 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::control::Portion;
 
     const SIZES: Sizes = Sizes { max_servers: 2, nat_first: 10_240, nat_ports: 4 };
 
@@ -175,6 +176,7 @@ mod tests {
             bind,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            allow: Vec::new(),
             servers: Vec::new(),
             panic: false,
         };
@@ -212,6 +214,7 @@ mod tests {
             address: bind(11, 6443),
             nat_address: Ipv4Addr::new(198, 18, 0, 10),
             weight: 1,
+            portion: Portion::WHOLE,
             backup: false,
             up: true,
             ready: true,

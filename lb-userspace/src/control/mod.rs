@@ -50,8 +50,12 @@ pub struct WantedFrontend {
     pub bind: SocketAddrV4,
     /// How long its connections live without a packet.
     pub timeouts: Timeouts,
-    /// Who may open connections, and how many.
+    /// Who may open connections, and how many. The number of an allow list only counts where
+    /// `allow` is empty.
     pub limits: Limits,
+    /// The networks whose hosts may open connections, with the lengths of their prefixes; all may
+    /// if it is empty.
+    pub allow: Vec<(Ipv4Addr, u8)>,
     /// Its servers, by their places in [`Wanted::servers`].
     pub servers: Vec<u16>,
     /// Whether it uses all its servers when none is up.
@@ -67,6 +71,8 @@ pub struct WantedServer {
     pub nat_address: Ipv4Addr,
     /// Its share of new connections.
     pub weight: u32,
+    /// How much of its share it gets.
+    pub portion: Portion,
     /// Whether it is used only when no other can be.
     pub backup: bool,
     /// Whether its health allows new connections.
@@ -75,6 +81,30 @@ pub struct WantedServer {
     pub ready: bool,
     /// Its next hop; none while it is not known.
     pub next_hop: Option<Mac>,
+}
+
+/// How much of its share a server gets: all of it, or less while it starts slowly. In sixteenths,
+/// which keeps rings short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion(u32);
+
+impl Portion {
+    /// All of it.
+    pub const WHOLE: Self = Self(16);
+
+    /// A fraction of it, between a sixteenth and the whole.
+    #[must_use]
+    pub fn of(fraction: f64) -> Self {
+        let sixteenths = (fraction * f64::from(Self::WHOLE.0)).clamp(1.0, f64::from(Self::WHOLE.0));
+        // In the range, so nothing is lost but the fraction of a sixteenth.
+        #[expect(clippy::cast_sign_loss, reason = "it is at least one")]
+        Self(sixteenths as u32)
+    }
+
+    /// A weight's portion, in sixteenths of a weight; never nothing of something.
+    const fn of_weight(self, weight: u32) -> u32 {
+        weight * self.0
+    }
 }
 
 /// Keeps the maps as they are wanted.
@@ -223,7 +253,8 @@ impl Control {
 
     /// Does it. Servers come before what refers to them, and each frontend switches by one store.
     pub fn apply(&mut self, change: Change) -> Result<(), Error> {
-        let Change { wanted, servers, frontends } = change;
+        let Change { mut wanted, servers, frontends } = change;
+        self.enter_allow_lists(&mut wanted)?;
         let new = |now: &Numbers, before: &Numbers| -> BTreeSet<u16> {
             now.iter().filter(|(_, owner)| before.of(*owner).is_none()).map(|(number, _)| number).collect()
         };
@@ -255,6 +286,11 @@ impl Control {
     /// A server has another share.
     pub fn set_weight(&mut self, server: u16, weight: u32) -> Result<(), Error> {
         self.update(server, |wanted| wanted.weight = weight)
+    }
+
+    /// A server gets another portion of its share.
+    pub fn set_portion(&mut self, server: u16, portion: Portion) -> Result<(), Error> {
+        self.update(server, |wanted| wanted.portion = portion)
     }
 
     /// A server's next hop was found or moved. Connections of one that is leaving follow it too.
@@ -344,6 +380,22 @@ impl Control {
             if self.wanted.frontends[frontend].servers.contains(&(place as u16)) {
                 self.write_ring(frontend)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Enters the allow lists beside those in force, which stay until the next change: a packet under
+    /// way may be looking one up.
+    fn enter_allow_lists(&mut self, wanted: &mut Wanted) -> Result<(), Error> {
+        let in_force: Vec<_> =
+            self.maps.setup.get().frontends.iter().map(|frontend| frontend.limits.allow).collect();
+        self.maps.allow.retain(&in_force)?;
+        for frontend in wanted.frontends.iter_mut().filter(|frontend| !frontend.allow.is_empty()) {
+            let list = self.maps.allow.unused()?;
+            for (network, bits) in &frontend.allow {
+                self.maps.allow.insert(list, (*network).into(), *bits)?;
+            }
+            frontend.limits.allow = list;
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use super::{Wanted, WantedServer};
 
-/// The weight of each server of a frontend, both by place: zero for one that gets nothing.
+/// The weight of each server of a frontend, by place and in sixteenths: zero for one that gets
+/// nothing.
 ///
 /// Servers that are up and ready come first, then backup servers, and where the frontend is told to
 /// panic, all that can be reached, whatever their checks say.
@@ -17,7 +18,7 @@ pub(super) fn of(wanted: &Wanted, frontend: usize) -> Vec<(u16, u32)> {
     ];
     let is_used = tiers.into_iter().find(|tier| frontend.servers.iter().any(|place| tier(server(place))));
     let weight = |place: &u16| match is_used {
-        Some(is_used) if is_used(server(place)) => server(place).weight,
+        Some(is_used) if is_used(server(place)) => server(place).portion.of_weight(server(place).weight),
         _ => 0,
     };
     frontend.servers.iter().map(|place| (*place, weight(place))).collect()
@@ -32,7 +33,7 @@ mod tests {
     use lb_common::net::Mac;
 
     use super::*;
-    use crate::control::WantedFrontend;
+    use crate::control::{Portion, WantedFrontend};
     use crate::dataplane::object::Sizes;
 
     /// Two servers of weights 1 and 2, and a backup of weight 3.
@@ -41,6 +42,7 @@ mod tests {
             address: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, last), 6443),
             nat_address: Ipv4Addr::new(198, 18, 0, 10),
             weight,
+            portion: Portion::WHOLE,
             backup,
             up: true,
             ready: true,
@@ -50,6 +52,7 @@ mod tests {
             bind: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 10), 6443),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            allow: Vec::new(),
             servers: vec![0, 1, 2],
             panic: false,
         };
@@ -63,7 +66,22 @@ mod tests {
     }
 
     fn weights(wanted: &Wanted) -> Vec<u32> {
+        let weights = sixteenths(wanted);
+        assert!(weights.iter().all(|weight| weight % 16 == 0), "{weights:?}");
+        weights.into_iter().map(|weight| weight / 16).collect()
+    }
+
+    fn sixteenths(wanted: &Wanted) -> Vec<u32> {
         of(wanted, 0).into_iter().map(|(_, weight)| weight).collect()
+    }
+
+    #[test]
+    fn who_starts_slowly_gets_a_portion() {
+        let mut wanted = wanted();
+        wanted.servers[1].portion = Portion::of(0.25);
+        assert_eq!(sixteenths(&wanted), [16, 8, 0]);
+        wanted.servers[1].portion = Portion::of(0.0);
+        assert_eq!(sixteenths(&wanted), [16, 2, 0], "it is among the others from the beginning");
     }
 
     #[test]

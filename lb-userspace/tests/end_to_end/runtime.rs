@@ -2,6 +2,7 @@
 //! configuration. What is wrong is refused and changes nothing.
 
 use std::process::Output;
+use std::thread;
 
 use lb_lab::http::Session;
 use lb_lab::{Result, Topology, Xlb, curl, wait};
@@ -241,4 +242,31 @@ fn a_removed_server_is_gone_when_its_last_connection_is() -> Result<()> {
             .transpose()
     })??;
     Ok(())
+}
+
+#[test]
+fn allow_lists_follow_the_configuration() -> Result<()> {
+    let mut stage = Stage::set(Topology::default(), "native")?;
+    let agent = stage.take_balancer();
+    let xlb = &agent.xlb;
+    let everybody = config(&stage.lab, "native").to_toml();
+    let [one, other] = &stage.lab.lan_clients[..] else { panic!("there are two clients on the LAN") };
+    let allow = format!("[[frontend]]\nallow = [\"198.18.16.0/24\", \"{}\"]\n", other.address());
+    xlb.configure(&everybody.replacen("[[frontend]]\n", &allow, 1))?;
+    xlb.output(["reload"])?;
+
+    assert_eq!(curl::fetch(other, stage.web(), CONNECTIONS)?.len(), CONNECTIONS);
+    let routed = &stage.lab.routed_clients[0];
+    assert_eq!(curl::fetch(routed, stage.web(), CONNECTIONS)?.len(), CONNECTIONS);
+    thread::scope(|scope| {
+        let kept_out = scope.spawn(|| one.inside(|| Session::open(stage.web())));
+        wait::until("a SYN that is not allowed", || {
+            xlb.stats().map(|stats| (stats.reasons["not_allowed"] > 0).then_some(())).transpose()
+        })??;
+        xlb.configure(&everybody)?;
+        xlb.output(["reload"])?;
+        // The client's next SYN gets in.
+        kept_out.join().expect("a client does not panic").expect("everybody gets in");
+        Ok(())
+    })
 }

@@ -13,7 +13,7 @@ use lb_common::setup::Setup;
 use lb_common::slot::{Details, Slot, Word};
 use lb_common::tcp::{Flags, State};
 use lb_common::time::{Tick, Ticks};
-use xlb::control::{Control, Wanted, WantedFrontend, WantedServer};
+use xlb::control::{Control, Portion, Wanted, WantedFrontend, WantedServer};
 use xlb::dataplane::maps::Maps;
 use xlb::dataplane::object::{self, PROGRAM, Sizes, XLB};
 use xlb::dataplane::table;
@@ -284,6 +284,7 @@ fn wanted() -> Wanted {
         address: socket,
         nat_address: *FRONTEND.ip(),
         weight: 1,
+        portion: Portion::WHOLE,
         backup: false,
         up: true,
         ready: true,
@@ -304,6 +305,7 @@ pub fn frontend(bind: SocketAddrV4) -> WantedFrontend {
         bind,
         timeouts: TIMEOUTS,
         limits: Limits::default(),
+        allow: Vec::new(),
         servers: vec![0, 1, 2],
         panic: false,
     }

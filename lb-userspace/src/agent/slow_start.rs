@@ -1,0 +1,92 @@
+//! Servers that have come back and get their share bit by bit.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use crate::control::Portion;
+
+/// The servers whose share still grows, by address.
+#[derive(Debug, Default)]
+pub(super) struct SlowStarts {
+    running: BTreeMap<SocketAddrV4, SlowStart>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SlowStart {
+    began: Instant,
+    length: Duration,
+}
+
+impl SlowStarts {
+    /// A server has come back, and has its whole share after `length`.
+    pub fn begin(&mut self, server: SocketAddrV4, length: Duration, now: Instant) {
+        self.running.insert(server, SlowStart { began: now, length });
+    }
+
+    /// A server is gone, or down again.
+    pub fn end(&mut self, server: SocketAddrV4) {
+        self.running.remove(&server);
+    }
+
+    /// Whether no share grows.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// What a server gets of its share now.
+    pub fn portion(&self, server: SocketAddrV4, now: Instant) -> Portion {
+        self.running.get(&server).map_or(Portion::WHOLE, |slow| {
+            let elapsed = now.saturating_duration_since(slow.began);
+            Portion::of(elapsed.as_secs_f64() / slow.length.as_secs_f64())
+        })
+    }
+
+    /// What each of them gets now; those that have come to the whole are forgotten.
+    pub fn advance(&mut self, now: Instant) -> Vec<(SocketAddrV4, Portion)> {
+        let portions: Vec<_> =
+            self.running.keys().map(|server| (*server, self.portion(*server, now))).collect();
+        self.running.retain(|_, slow| now.saturating_duration_since(slow.began) < slow.length);
+        portions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 11), 6443);
+    const LENGTH: Duration = Duration::from_secs(32);
+
+    #[test]
+    fn a_share_grows_to_the_whole() {
+        let began = Instant::now();
+        let mut starts = SlowStarts::default();
+        assert_eq!(starts.portion(SERVER, began), Portion::WHOLE);
+        starts.begin(SERVER, LENGTH, began);
+        let mut portion_after = |seconds| {
+            let [(server, portion)] = starts.advance(began + Duration::from_secs(seconds))[..] else {
+                panic!("one server is starting");
+            };
+            assert_eq!(server, SERVER);
+            portion
+        };
+        assert_eq!(portion_after(0), Portion::of(1.0 / 16.0), "it gets something from the beginning");
+        assert_eq!(portion_after(8), Portion::of(0.25));
+        assert_eq!(portion_after(16), Portion::of(0.5));
+        assert_eq!(portion_after(32), Portion::WHOLE);
+        assert!(starts.is_empty());
+    }
+
+    #[test]
+    fn who_goes_down_again_starts_anew() {
+        let began = Instant::now();
+        let mut starts = SlowStarts::default();
+        starts.begin(SERVER, LENGTH, began);
+        starts.end(SERVER);
+        assert!(starts.is_empty());
+        assert_eq!(starts.portion(SERVER, began), Portion::WHOLE);
+    }
+}
