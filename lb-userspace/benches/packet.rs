@@ -299,7 +299,6 @@ fn wanted(servers: u32) -> Wanted {
             limits: Limits::default(),
             bind: SERVICE,
             timeouts: Timeouts { connect: long, idle: long, time_wait: long, closed: long },
-            limits: Limits::default(),
             allow: Vec::new(),
             servers: (0..servers as u16).collect(),
             panic: false,

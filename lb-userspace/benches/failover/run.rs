@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::peer::{NAME, PORT, Peer, frontend};
 use crate::row::Row;
 
-const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2 };
+const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2, ..Topology::DEFAULT };
 /// The server that dies.
 const DEAD: &str = "bettley";
 /// Clients that wait in `read`: ten on each server.

@@ -1,5 +1,7 @@
 //! Restarts, kills and reloads of the agent, under load: nothing is lost.
 
+use std::collections::BTreeSet;
+
 use lb_lab::config::Config;
 use lb_lab::load::{self, Load};
 use lb_lab::transfers::{self, Transfers};
@@ -57,6 +59,35 @@ fn nothing_is_lost_when_weights_are_reloaded() -> Result<()> {
         load.wait_for(IN_BETWEEN)?;
         Ok(agent)
     })
+}
+
+/// The product and one with a changed program, each in the other's place, with one restart and with a
+/// kill in turns.
+#[test]
+fn nothing_is_lost_when_the_program_is_replaced_by_another() -> Result<()> {
+    let mut round = 0;
+    let mut programs = BTreeSet::new();
+    under_load(|xlb, config, agent, load| {
+        round += 1;
+        programs.insert(program_tag(xlb)?);
+        if round % 2 == 0 {
+            agent.kill()?;
+        } else {
+            agent.stop()?;
+        }
+        load.wait_for(IN_BETWEEN)?;
+        let builds = [env!("CARGO_BIN_EXE_xlb"), env!("CARGO_BIN_EXE_xlb-changed")];
+        start(&Xlb::new(builds[round % 2], xlb.host()), config)
+    })?;
+    assert_eq!(programs.len(), 2, "two programs were at work: {programs:?}");
+    Ok(())
+}
+
+/// The kernel's digest of the program on the balancer's interface.
+fn program_tag(xlb: &Xlb) -> Result<String> {
+    let link = xlb.host().run("ip", &["-details", "link", "show", "dev", "eth0"])?;
+    let tag = link.split_whitespace().skip_while(|word| *word != "tag").nth(1);
+    Ok(tag.unwrap_or_else(|| panic!("no program: {link}")).to_owned())
 }
 
 fn start(xlb: &Xlb, config: &Config) -> Result<Balancer> {
