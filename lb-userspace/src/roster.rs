@@ -95,10 +95,12 @@ impl Roster {
 
     /// How many active and how many backup servers of a backend may be used.
     #[must_use]
-    pub fn usable_in(&self, backend: &str) -> usize {
+    pub fn usable_in(&self, backend: &str) -> (usize, usize) {
         let of_backend =
             self.status.servers.iter().filter(|server| server.backend == backend && !server.leaving);
-        of_backend.filter(|server| server.is_up() && server.admin == Admin::Ready).count()
+        let usable = of_backend.filter(|server| server.is_up() && server.admin == Admin::Ready);
+        let (backup, active): (Vec<_>, Vec<_>) = usable.partition(|server| server.backup);
+        (active.len(), backup.len())
     }
 }
 
@@ -137,6 +139,7 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
                 weight: server.weight,
                 runtime_weight,
                 admin,
+                backup: server.backup,
                 leaving: false,
                 health: backend.check.is_some().then(|| health.cloned().unwrap_or_else(unchecked)),
             })

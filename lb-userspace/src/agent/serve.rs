@@ -145,21 +145,21 @@ impl Agent {
     fn report(&self, number: u16, event: &Event, transition: Transition) {
         let Some(check) = event.health.last_check() else { return };
         let Some(server) = self.roster.status().server(number) else { return };
-        let active = self.roster.usable_in(&server.backend);
+        let (active, backup) = self.roster.usable_in(&server.backend);
         let change = StateChange {
             backend: &server.backend,
             server: &server.name,
             transition,
             check,
             active,
-            backup: 0,
+            backup,
             sessions: self.sessions(number),
         };
         match transition {
             Transition::Up => info!("{change}"),
             Transition::Down => warn!("{change}"),
         }
-        if active == 0 {
+        if active + backup == 0 {
             error!("{}", NoServer { backend: &server.backend });
         }
     }

@@ -100,10 +100,12 @@ impl Portion {
         #[expect(clippy::cast_sign_loss, reason = "it is at least one")]
         Self(sixteenths as u32)
     }
+}
 
-    /// A weight's portion, in sixteenths of a weight; never nothing of something.
-    const fn of_weight(self, weight: u32) -> u32 {
-        weight * self.0
+impl WantedServer {
+    /// Its portion of its weight, in sixteenths; never nothing of something.
+    const fn share(&self) -> u32 {
+        self.weight * self.portion.0
     }
 }
 

@@ -5,23 +5,27 @@ use super::{Wanted, WantedServer};
 /// The weight of each server of a frontend, by place and in sixteenths: zero for one that gets
 /// nothing.
 ///
-/// Servers that are up and ready come first, then backup servers, and where the frontend is told to
-/// panic, all that can be reached, whatever their checks say.
+/// Servers that are up and ready come first, then the first backup server that is, as in HAProxy, and
+/// where the frontend is told to panic, all that can be reached, whatever their checks say.
 pub(super) fn of(wanted: &Wanted, frontend: usize) -> Vec<(u16, u32)> {
     let frontend = &wanted.frontends[frontend];
-    let server = |place: &u16| &wanted.servers[usize::from(*place)];
-    let can = |server: &WantedServer| server.ready && server.weight > 0 && server.next_hop.is_some();
-    let tiers: [&dyn Fn(&WantedServer) -> bool; 3] = [
-        &|server| can(server) && server.up && !server.backup,
-        &|server| can(server) && server.up,
-        &|server| can(server) && frontend.panic,
-    ];
-    let is_used = tiers.into_iter().find(|tier| frontend.servers.iter().any(|place| tier(server(place))));
-    let weight = |place: &u16| match is_used {
-        Some(is_used) if is_used(server(place)) => server(place).portion.of_weight(server(place).weight),
-        _ => 0,
+    let server = |place: u16| &wanted.servers[usize::from(place)];
+    let reachable = |place: &u16| can_be_reached(server(*place));
+    let usable: Vec<u16> =
+        frontend.servers.iter().copied().filter(|place| reachable(place) && server(*place).up).collect();
+    let (backups, active): (Vec<u16>, Vec<u16>) = usable.into_iter().partition(|place| server(*place).backup);
+    let used = match (&active[..], &backups[..]) {
+        ([], [first, ..]) => vec![*first],
+        ([], []) if frontend.panic => frontend.servers.iter().copied().filter(reachable).collect(),
+        _ => active,
     };
-    frontend.servers.iter().map(|place| (*place, weight(place))).collect()
+    let weight = |place: u16| if used.contains(&place) { server(place).share() } else { 0 };
+    frontend.servers.iter().map(|place| (*place, weight(*place))).collect()
+}
+
+/// Whether new connections could go to a server if its health allowed them.
+const fn can_be_reached(server: &WantedServer) -> bool {
+    server.ready && server.weight > 0 && server.next_hop.is_some()
 }
 
 #[cfg(test)]
@@ -104,6 +108,16 @@ mod tests {
         assert_eq!(weights(&wanted), [0, 0, 3]);
         wanted.servers[2].up = false;
         assert_eq!(weights(&wanted), [0, 0, 0]);
+    }
+
+    #[test]
+    fn of_several_backups_the_first_that_can_be_used_is() {
+        let mut wanted = wanted();
+        wanted.servers[0].up = false;
+        wanted.servers[1].backup = true;
+        assert_eq!(weights(&wanted), [0, 2, 0]);
+        wanted.servers[1].up = false;
+        assert_eq!(weights(&wanted), [0, 0, 3]);
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub struct ServerStatus {
     /// What the operator wants of it.
     #[serde(default)]
     pub admin: Admin,
+    /// Whether it is used only when no other can be.
+    #[serde(default)]
+    pub backup: bool,
     /// Whether it has left the configuration, and only its connections go on.
     #[serde(default)]
     pub leaving: bool,
