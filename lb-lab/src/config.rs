@@ -1,9 +1,11 @@
 //! Configurations of `xlb`, as its users write them.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::host::INTERFACE;
-use crate::{Host, Lab};
+use crate::{Cgroup, Host, Lab};
 
 /// A whole configuration, with one backend of its own for each frontend.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +20,9 @@ pub struct Config {
     /// The ports towards servers, "first-last".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nat_ports: Option<String>,
+    /// The cgroup whose processes these clients are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<PathBuf>,
     /// What clients connect to.
     pub frontend: Vec<Frontend>,
     /// Who serves them.
@@ -94,6 +99,7 @@ impl Config {
             mode: mode.to_owned(),
             host_clients: false,
             nat_ports: None,
+            cgroup: None,
             frontend: Vec::new(),
             backend: Vec::new(),
         }
@@ -123,6 +129,14 @@ impl Config {
             },
             server: lab.servers.iter().map(|host| Server::new(host, port)).collect(),
         });
+        self
+    }
+
+    /// Serves the balancer's own clients too, which are the processes in a cgroup.
+    #[must_use]
+    pub fn host_clients(mut self, cgroup: &Cgroup) -> Self {
+        self.host_clients = true;
+        self.cgroup = Some(cgroup.path().to_owned());
         self
     }
 

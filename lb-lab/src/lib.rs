@@ -3,7 +3,8 @@
 //!
 //! Everything that a [`Lab`] makes dies with the process that made it, even when that is killed:
 //! namespaces and mounts are held by file descriptors alone, files live in the lab's own tmpfs, and
-//! children receive a signal when their parent ends. Nothing is ever attached to, or routed through,
+//! children receive a signal when their parent ends. (A [`Cgroup`] alone outlives a maker that is
+//! killed, until the next one is made.) Nothing is ever attached to, or routed through,
 //! the network of the machine itself.
 
 mod error;
@@ -13,6 +14,7 @@ mod runtime;
 pub mod balancer;
 pub mod capture;
 pub mod certificate;
+pub mod cgroup;
 pub mod config;
 pub mod curl;
 pub mod echo;
@@ -37,6 +39,7 @@ mod xdp;
 
 pub use balancer::{Balancer, Xlb};
 pub use certificate::{Authority, Certified};
+pub use cgroup::Cgroup;
 pub use error::{Error, Result};
 pub use haproxy::HaProxy;
 pub use host::Host;

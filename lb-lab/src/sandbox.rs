@@ -10,9 +10,10 @@ use std::panic;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::cgroup::{self, CGROUP};
 use crate::{Error, Result};
 
 /// Where the lab's tmpfs hides the machine's own `/run`.
@@ -26,7 +27,8 @@ const FILES: &str = "/run/lab";
 
 /// A mount namespace of the lab's own.
 ///
-/// Paths below `/run` in it are invisible to everyone else.
+/// Paths below `/run` in it are invisible to everyone else, and the machine's cgroups are invisible
+/// in it.
 #[derive(Debug)]
 pub struct Sandbox {
     mounts: File,
@@ -108,9 +110,13 @@ fn mount_all() -> io::Result<()> {
     let nothing = None::<&str>;
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
     mount(Some("lab"), RUN, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
-    for directory in [NAMESPACES, BPF, FILES] {
+    for directory in [NAMESPACES, BPF, FILES, CGROUP] {
         fs::create_dir(directory)?;
     }
     mount(Some("lab"), BPF, Some("bpf"), MsFlags::empty(), nothing)?;
+    // What the lab runs could attach programs to the machine's cgroups if it found them.
+    for mount_point in cgroup::mount_points("/proc/thread-self/mountinfo")? {
+        umount2(&mount_point, MntFlags::MNT_DETACH)?;
+    }
     Ok(())
 }
