@@ -16,6 +16,7 @@ pub mod endpoint;
 pub mod event;
 pub mod frontend;
 pub mod index;
+pub mod local;
 pub mod net;
 pub mod reason;
 pub mod ring;

@@ -113,7 +113,7 @@ pub fn ours(setup: &'static Setup, source: (Addr, Port), (addr, port): (Addr, Po
 
 /// Finds the frontend at an address among those that share a port.
 #[inline(always)]
-fn frontend(setup: &'static Setup, first: Link, addr: Addr) -> Result<Ours, Reason> {
+pub fn frontend(setup: &'static Setup, first: Link, addr: Addr) -> Result<Ours, Reason> {
     let mut link = first;
     for _ in 0..MAX_FRONTENDS {
         let Some(number) = link.number() else { break };

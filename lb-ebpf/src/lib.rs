@@ -4,7 +4,8 @@
 //! its segment, [`connect`] opens a new connection, [`rewrite`] turns the packet round. ICMP errors
 //! about packets that we sent have a way of their own, [`icmp`]. Nothing here knows how it is
 //! attached: an entry point hands in a [`packet::Frame`] and turns the [`Verdict`] into its own
-//! constant.
+//! constant. Beside it, [`local`] serves the clients on the host itself, which send no packets that
+//! anything here could see.
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(
     target_arch = "bpf",
@@ -20,6 +21,7 @@ pub mod connect;
 pub mod conntrack;
 pub mod icmp;
 pub mod index;
+pub mod local;
 pub mod maps;
 pub mod packet;
 pub mod parse;

@@ -1,7 +1,7 @@
 //! The entry points of the eBPF object.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
-#![expect(missing_docs, reason = "the xdp macro makes functions beside the documented ones")]
-#![expect(clippy::needless_pass_by_value, reason = "the xdp macro hands over the context so")]
+#![expect(missing_docs, reason = "aya's macros make functions beside the documented ones")]
+#![expect(clippy::needless_pass_by_value, reason = "aya's macros hand over the context so")]
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {
@@ -10,8 +10,9 @@ fn main() {
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated::bpf_jiffies64;
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::macros::{cgroup_sock, cgroup_sock_addr, xdp};
+use aya_ebpf::programs::{SockAddrContext, SockContext, XdpContext};
+use lb_ebpf::local::{self, Family, Peer};
 use lb_ebpf::packet::Frame;
 
 /// XDP, native and generic.
@@ -41,4 +42,39 @@ pub fn xlb_clock(ctx: XdpContext) -> u32 {
     // SAFETY: the helper has no preconditions.
     *answer = unsafe { bpf_jiffies64() }.to_ne_bytes();
     xdp_action::XDP_PASS
+}
+
+/// A `connect()` of an IPv4 socket on this host.
+#[cgroup_sock_addr(connect4)]
+pub fn xlb_connect4(ctx: SockAddrContext) -> i32 {
+    local::connect(Peer::new(&ctx, Family::V4));
+    local::ALLOW
+}
+
+/// A `connect()` of an IPv6 socket on this host, which may be to an IPv4 address.
+#[cgroup_sock_addr(connect6)]
+pub fn xlb_connect6(ctx: SockAddrContext) -> i32 {
+    local::connect(Peer::new(&ctx, Family::V6));
+    local::ALLOW
+}
+
+/// A `getpeername()` of an IPv4 socket on this host.
+#[cgroup_sock_addr(getpeername4)]
+pub fn xlb_peer4(ctx: SockAddrContext) -> i32 {
+    local::name_peer(Peer::new(&ctx, Family::V4));
+    local::ALLOW
+}
+
+/// A `getpeername()` of an IPv6 socket on this host.
+#[cgroup_sock_addr(getpeername6)]
+pub fn xlb_peer6(ctx: SockAddrContext) -> i32 {
+    local::name_peer(Peer::new(&ctx, Family::V6));
+    local::ALLOW
+}
+
+/// The end of a socket on this host.
+#[cgroup_sock(sock_release)]
+pub fn xlb_release(ctx: SockContext) -> i32 {
+    local::release(&ctx);
+    local::ALLOW
 }

@@ -1,7 +1,7 @@
 //! The maps, and typed access to them.
 //!
-//! All are arrays: the kernel inlines their lookups, and the agent and the CLI can map the large
-//! ones into their own memory. The numbers of elements given here are placeholders where the agent
+//! All that packets touch are arrays: the kernel inlines their lookups, and the agent and the CLI can
+//! map the large ones into their own memory. The numbers of elements given here are placeholders where the agent
 //! sets them by the configuration at load.
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
@@ -14,6 +14,7 @@ use lb_common::counters::{PATHS as PATH_COUNT, PathCounters, path};
 use lb_common::event::{ConnectFailed, EVENTS_BYTES, Failure};
 use lb_common::frontend::MAX_FRONTENDS;
 use lb_common::index::Bucket;
+use lb_common::local::{LOCAL_SOCKETS as LOCAL_SOCKET_COUNT, LocalSocket};
 use lb_common::net::Addr;
 use lb_common::reason::{REASONS as REASON_COUNT, Reason};
 use lb_common::ring::{Ring, ring_index};
@@ -21,6 +22,8 @@ use lb_common::server::{Cursor, MAX_SERVERS};
 use lb_common::setup::Setup;
 use lb_common::slot::{Details, Slot};
 use lb_common::syn::{Owner, SYNS, Syn};
+
+use crate::atomic;
 
 /// One element: everything that the agent tells the program.
 #[map]
@@ -73,6 +76,15 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 /// Traffic by frontend and server; see [`path`].
 #[map]
 static PATHS: PerCpuArray<PathCounters> = PerCpuArray::with_max_entries(PATH_COUNT, 0);
+
+/// Connections of the host itself by frontend and server; see [`path`].
+#[map]
+static LOCAL_PATHS: Array<u64> = Array::with_max_entries(PATH_COUNT, 0);
+
+/// The sockets of those connections, by cookie. The kernel removes the least used when it is full,
+/// so that what no program has removed fills no room for good.
+#[map]
+static LOCAL_SOCKETS: LruHashMap<u64, LocalSocket> = LruHashMap::with_max_entries(LOCAL_SOCKET_COUNT, 0);
 
 /// Packets that were not plainly forwarded, by reason.
 #[map]
@@ -190,4 +202,36 @@ pub fn count_path(frontend: u16, server: u16, change: impl FnOnce(&mut PathCount
         // SAFETY: as in `count`.
         change(unsafe { &mut *counters });
     }
+}
+
+/// Counts a connection of the host itself.
+#[inline(always)]
+pub fn count_local(frontend: u16, server: u16) {
+    if let Some(counter) = LOCAL_PATHS.get_ptr_mut(path(frontend, server)) {
+        // SAFETY: an element of the map, changed only by this operation. Atomic, because it runs in
+        // processes, which preempt each other.
+        unsafe { atomic::fetch_add_u64(counter, 1) };
+    }
+}
+
+/// What is remembered of a socket of the host.
+#[inline(always)]
+#[must_use]
+pub fn local(cookie: u64) -> Option<LocalSocket> {
+    // SAFETY: only the socket's own system calls write it; should it be removed and its memory be
+    // used for another meanwhile, the caller sees other addresses than the socket's.
+    unsafe { LOCAL_SOCKETS.get(cookie) }.copied()
+}
+
+/// Remembers a socket of the host.
+#[inline(always)]
+pub fn remember_local(cookie: u64, socket: &LocalSocket) {
+    // An LRU map makes room; without memory for a moment, the connection works all the same.
+    let _ = LOCAL_SOCKETS.insert(cookie, socket, 0);
+}
+
+/// Forgets a socket of the host, if it is known.
+#[inline(always)]
+pub fn forget_local(cookie: u64) {
+    let _ = LOCAL_SOCKETS.remove(cookie);
 }

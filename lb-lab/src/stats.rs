@@ -23,6 +23,17 @@ pub struct Frontend {
     pub name: String,
     /// Connections so far.
     pub connections: u64,
+    /// Those of the balancer's own clients, which are counted apart.
+    pub local: Local,
+}
+
+/// Connections of clients on the balancer's host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Local {
+    /// Connections so far.
+    pub connections: u64,
+    /// Connections now.
+    pub current: u64,
 }
 
 /// A server's state and counters.
@@ -46,6 +57,8 @@ pub struct Server {
     pub established: u64,
     /// Connections now.
     pub current: u64,
+    /// Those of the balancer's own clients, which are counted apart.
+    pub local: Local,
     /// Bytes from clients.
     pub bytes_in: u64,
     /// Bytes to clients.

@@ -1,9 +1,10 @@
 //! The agent and the command line of `xlb`, a layer-4 TCP load balancer that forwards in the kernel.
 //!
 //! [`config`] says what is wanted; [`plan`] and [`control`] turn it into the contents of the maps;
-//! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`agent`]
-//! runs them together. [`observe`] reads a data plane, with or without an agent, and [`stats`]
-//! shows it. [`reset`] ends the connections of dead servers, [`sweep`] forgets those that expired.
+//! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`]
+//! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
+//! data plane, with or without an agent, and [`stats`] shows it. [`reset`]
+//! ends the connections of dead servers, [`sweep`] forgets those that expired.
 
 pub mod agent;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod dataplane;
 pub mod health;
+pub mod local;
 pub mod neighbours;
 pub mod numbering;
 pub mod observe;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use lb_common::counters::PathCounters;
 use lb_common::frontend::{self, MAX_FRONTENDS};
+use lb_common::local::LocalSocket;
 use lb_common::net::{Mac, MacWord, socket_addr};
 use lb_common::reason::Reason;
 use lb_common::server::{self, MAX_SERVERS};
@@ -18,7 +19,7 @@ use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Pins;
 use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, ServerStatus, Status};
 use crate::process;
-use crate::stats::{self, Agent, Connection, ServerState, Snapshot, Traffic};
+use crate::stats::{self, Agent, Connection, Local, ServerState, Snapshot, Traffic};
 
 /// An opened data plane.
 pub struct Observer {
@@ -29,8 +30,13 @@ pub struct Observer {
     now_tick: Tick,
 }
 
-/// How many connections there are, by server, frontend and state.
-type Census = BTreeMap<(u16, u16, &'static str), u64>;
+/// How many connections there are.
+struct Census {
+    /// By server, frontend and state.
+    slots: BTreeMap<(u16, u16, &'static str), u64>,
+    /// Those of clients on this host.
+    local: Vec<LocalSocket>,
+}
 
 impl Observer {
     /// Opens the pinned maps.
@@ -92,10 +98,11 @@ impl Observer {
     }
 
     fn census(&self) -> Result<Census, Error> {
-        let mut census = Census::new();
+        let local = self.maps.local_sockets.all()?.into_iter().map(|(_, socket)| socket).collect();
+        let mut census = Census { slots: BTreeMap::new(), local };
         for (_, slot) in self.maps.slots.view()?.used().filter(|(_, slot)| self.is_live(slot)) {
             let key = (slot.server, slot.tuple.frontend(), slot.word().state().name());
-            *census.entry(key).or_default() += 1;
+            *census.slots.entry(key).or_default() += 1;
         }
         Ok(census)
     }
@@ -127,16 +134,22 @@ impl Observer {
     fn frontend(&self, status: &FrontendStatus, census: &Census) -> Result<stats::Frontend, Error> {
         let number = status.number;
         let mut total = PathCounters::default();
+        let mut local = Local::default();
         // Also of servers that have been removed since, whose connections were counted all the same.
         for server in 0..MAX_SERVERS as u16 {
             total.add(&self.maps.path(number, server)?);
+            local.connections += self.maps.local_connections(number, server)?;
         }
+        let asked = |socket: &&LocalSocket| socket_addr(socket.asked_addr, socket.asked_port) == status.bind;
+        local.current = census.local.iter().filter(asked).count() as u64;
+        let of_frontend = census.slots.iter().filter(|((_, frontend, _), _)| *frontend == number);
         Ok(stats::Frontend {
             name: status.name.clone(),
             bind: status.bind,
             backend: status.backend.clone(),
             connections: total.connections - total.redispatched,
-            current: census.iter().filter(|((_, frontend, _), _)| *frontend == number).map(|(_, n)| n).sum(),
+            current: of_frontend.map(|(_, n)| n).sum(),
+            local,
             traffic: traffic(&total),
         })
     }
@@ -145,11 +158,16 @@ impl Observer {
         let number = status.number;
         let setup = self.server_setup(number);
         let mut total = PathCounters::default();
+        let mut local = Local::default();
         for frontend in 0..MAX_FRONTENDS as u16 {
             total.add(&self.maps.path(frontend, number)?);
+            local.connections += self.maps.local_connections(frontend, number)?;
         }
+        let is_to =
+            |socket: &&LocalSocket| socket.server_addr == setup.addr && socket.server_port == setup.port;
+        local.current = census.local.iter().filter(is_to).count() as u64;
         let mut states = BTreeMap::new();
-        for ((_, _, state), n) in census.iter().filter(|((server, ..), _)| *server == number) {
+        for ((_, _, state), n) in census.slots.iter().filter(|((server, ..), _)| *server == number) {
             *states.entry((*state).to_owned()).or_default() += n;
         }
         let health = status.health.as_ref();
@@ -172,6 +190,7 @@ impl Observer {
             redispatched: total.redispatched,
             current: states.values().sum(),
             states,
+            local,
             traffic: traffic(&total),
         })
     }

@@ -21,6 +21,7 @@ use crate::dataplane::pins::{Claim, Pins};
 use crate::dataplane::status::StatusBoard;
 use crate::dataplane::ticker::Ticker;
 use crate::health::{self, Checker, ExpiryWatch};
+use crate::local::HostClients;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight;
@@ -60,6 +61,7 @@ struct Agent {
     board: StatusBoard,
     ticker: Ticker,
     resolver: Resolver,
+    host_clients: HostClients,
     checks: plan::Checks,
     checker: Option<Checker>,
     expiry: ExpiryWatch,

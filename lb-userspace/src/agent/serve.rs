@@ -7,6 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::{Agent, Error, Inputs, Signal, complain};
+use crate::config::model::OnMarkedDown;
 use crate::health::report::{NoServer, StateChange};
 use crate::health::{Checker, Event, Transition};
 use crate::neighbours::{self, NextHop};
@@ -115,6 +116,9 @@ impl Agent {
         self.control.set_up(number, event.health.is_up())?;
         if let Some(transition) = event.transition {
             self.report(number, event, transition);
+            if transition == Transition::Down {
+                self.end_host_connections(number);
+            }
         }
         self.publish()
     }
@@ -161,6 +165,17 @@ impl Agent {
         }
         if active + backup == 0 {
             error!("{}", NoServer { backend: &server.backend });
+        }
+    }
+
+    /// Ends the connections of this host's own clients to a server, if they can go elsewhere.
+    fn end_host_connections(&mut self, number: u16) {
+        let Some(server) = self.roster.status().server(number) else { return };
+        let backend = self.config.backends.iter().find(|backend| backend.name == server.backend);
+        let is_reset = backend.is_some_and(|backend| backend.on_marked_down == OnMarkedDown::Reset);
+        if is_reset && self.roster.usable_in(&server.backend) > 0 {
+            let name = self.roster.server_name(number);
+            self.host_clients.end_connections(self.control.maps(), number, &name);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::dataplane::pins::{Claim, Found, Pins};
 use crate::dataplane::status::{Status, StatusBoard};
 use crate::dataplane::{self, table, ticker};
 use crate::health::ExpiryWatch;
+use crate::local::HostClients;
 use crate::neighbours::{self, Interface, Resolver, XdpMode};
 use crate::plan;
 use crate::preflight::Fit;
@@ -36,6 +37,7 @@ struct Parts {
     roster: Roster,
     board: StatusBoard,
     resolver: Resolver,
+    host_clients: HostClients,
 }
 
 impl Agent {
@@ -95,11 +97,12 @@ impl Agent {
             object::load_program(&mut ebpf, name)?;
             options.pins.pin_program(&mut ebpf, name)?;
         }
+        let host_clients = HostClients::prepare(&config, &mut ebpf);
         let control = Control::new(Maps::gather(|name| table::take(&mut ebpf, name))?, wanted)?;
         let numbers = (control.servers(), control.frontends());
         let roster = Roster::new(&config, interface, numbers, &Status::default());
         let resolver = resolver(interface, &control, outputs.neighbours).await?;
-        let parts = Parts { control, roster, board, resolver };
+        let parts = Parts { control, roster, board, resolver, host_clients };
         let mut agent = Self::assemble(options, config, claim, outputs.health, parts)?;
         // From now on `xlb detach` knows whose this is.
         agent.publish()?;
@@ -107,6 +110,7 @@ impl Agent {
         let program = object::program(&mut ebpf, PROGRAM)?;
         let attached = attach::attach(program, &interface.name, plan::mode(&agent.config))?;
         agent.attached(interface, attached)?;
+        agent.host_clients.start(&mut ebpf, &agent.options.pins);
         Ok(agent)
     }
 
@@ -127,6 +131,7 @@ impl Agent {
         for name in [PROGRAM, ticker::PROGRAM] {
             object::load_program(&mut ebpf, name)?;
         }
+        let host_clients = HostClients::prepare(&config, &mut ebpf);
         let wanted = plan::wanted(&config, interface, &before);
         let mut control = Control::adopt(maps, wanted.clone());
         let change = control.change(wanted)?;
@@ -136,7 +141,7 @@ impl Agent {
         let roster = Roster::new(&config, interface, (change.servers(), change.frontends()), &before);
         control.apply(change)?;
         let resolver = resolver(interface, &control, outputs.neighbours).await?;
-        let parts = Parts { control, roster, board, resolver };
+        let parts = Parts { control, roster, board, resolver, host_clients };
         let mut agent = Self::assemble(options, config, claim, outputs.health, parts)?;
         agent.publish()?;
         let program = object::program(&mut ebpf, PROGRAM)?;
@@ -157,6 +162,7 @@ impl Agent {
         for name in [PROGRAM, ticker::PROGRAM] {
             agent.options.pins.pin_program(&mut ebpf, name)?;
         }
+        agent.host_clients.start(&mut ebpf, &agent.options.pins);
         agent.say_adopted(&before);
         Ok(agent)
     }
@@ -169,7 +175,7 @@ impl Agent {
         parts: Parts,
     ) -> Result<Self, Error> {
         let ticker = options.pins.open_ticker()?;
-        let Parts { control, roster, board, resolver } = parts;
+        let Parts { control, roster, board, resolver, host_clients } = parts;
         Ok(Self {
             options,
             config,
@@ -178,6 +184,7 @@ impl Agent {
             board,
             ticker,
             resolver,
+            host_clients,
             checks: Vec::new(),
             checker: None,
             expiry: ExpiryWatch::default(),

@@ -9,6 +9,7 @@ use lb_common::server::Cursor;
 use super::Error;
 use super::allow::AllowLists;
 use super::events::Events;
+use super::local_sockets::{self, LocalSockets};
 use super::occupancy::Occupancies;
 use super::setup::SetupMemory;
 use super::slots::Slots;
@@ -30,6 +31,8 @@ pub const NAMES: &[&str] = &[
     "EVENTS",
     "PATHS",
     "REASONS",
+    "LOCAL_PATHS",
+    "LOCAL_SOCKETS",
 ];
 
 /// The maps of a data plane.
@@ -47,7 +50,10 @@ pub struct Maps {
     /// Who may open connections.
     pub allow: AllowLists,
     events: Option<Map>,
+    /// The sockets of clients on this host.
+    pub local_sockets: LocalSockets,
     paths: PerCpuTable<PathCounters>,
+    local_paths: Table<u64>,
     reasons: PerCpuTable<u64>,
     memory: Vec<(&'static str, u64)>,
 }
@@ -77,7 +83,9 @@ impl Maps {
             occupancy: Occupancies::new(&take("OCCUPANCY")?)?,
             allow: AllowLists::new(take("ALLOW")?)?,
             events: Some(take("EVENTS")?),
+            local_sockets: LocalSockets::new(take(local_sockets::NAME)?)?,
             paths: PerCpuTable::new("PATHS", take("PATHS")?)?,
+            local_paths: Table::new("LOCAL_PATHS", take("LOCAL_PATHS")?)?,
             reasons: PerCpuTable::new("REASONS", take("REASONS")?)?,
             memory,
         })
@@ -99,7 +107,13 @@ impl Maps {
 
     /// Forgets the traffic between a frontend and a server, whose numbers others have had.
     pub fn clear_path(&mut self, frontend: u16, server: u16) -> Result<(), Error> {
+        self.local_paths.set(path(frontend, server), 0)?;
         self.paths.clear(path(frontend, server))
+    }
+
+    /// How many connections of this host's own clients to a frontend were given to a server.
+    pub fn local_connections(&self, frontend: u16, server: u16) -> Result<u64, Error> {
+        self.local_paths.get(path(frontend, server))
     }
 
     /// How many packets were not forwarded for a reason.

@@ -7,6 +7,7 @@ pub mod allow;
 pub mod attach;
 mod definition;
 pub mod events;
+pub mod local_sockets;
 pub mod maps;
 mod memory;
 pub mod object;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
+use aya::programs::ProgramInfo;
 use aya::programs::links::{FdLink, PinnedLink};
 use lb_common::LAYOUT_VERSION;
 use nix::errno::Errno;
@@ -26,6 +27,11 @@ const LINK: &str = "link";
 
 /// Behind the name of a pin that is to replace another; names with a dot are not allowed there.
 const NEXT: &str = "_next";
+
+/// The links that hold the programs for this host's own clients, in the order in which they are
+/// removed: first of all nothing new is begun.
+pub const LOCAL_LINKS: [&str; 5] =
+    ["link_connect4", "link_connect6", "link_peer4", "link_peer6", "link_release"];
 
 /// A directory of pins.
 #[derive(Clone, Debug)]
@@ -140,10 +146,7 @@ impl Pins {
 
     /// Pins the link that holds the program on the interface, in place of the one that may be there.
     pub fn pin_link(&self, link: FdLink) -> Result<(), Error> {
-        self.replace(LINK, |path| {
-            // The pin holds the link from here on, so the handle may go.
-            link.pin(path).map(drop).map_err(|source| Error::Pin { path: path.to_owned(), source })
-        })
+        self.replace_link(LINK, link)
     }
 
     /// Makes a pin beside the one that it is to replace, and moves it there in one step.
@@ -160,6 +163,25 @@ impl Pins {
         let link: FdLink = PinnedLink::from_pin(self.directory.join(LINK))?.into();
         let program = link.info()?.program_id();
         Ok((link, program))
+    }
+
+    /// Pins a link of this name in place of the one that may be there, which ends with its pin.
+    pub fn replace_link(&self, name: &str, link: FdLink) -> Result<(), Error> {
+        self.replace(name, |path| {
+            // The pin holds the link from here on, so the handle may go.
+            link.pin(path).map(drop).map_err(|source| Error::Pin { path: path.to_owned(), source })
+        })
+    }
+
+    /// Whether a link of this name is pinned.
+    #[must_use]
+    pub fn has_link(&self, name: &str) -> bool {
+        self.directory.join(name).exists()
+    }
+
+    /// Removes the pin of a link of this name, and so the link; tells whether there was one.
+    pub fn remove_link(&self, name: &str) -> Result<bool, Error> {
+        remove_file(&self.directory.join(name))
     }
 
     /// Opens the pinned maps, if they are of the layout that this program knows.
@@ -184,6 +206,11 @@ impl Pins {
     /// Opens what the agent left word in.
     pub fn open_board(&self) -> Result<StatusBoard, Error> {
         StatusBoard::open(&self.directory.join(status::NAME))
+    }
+
+    /// What the kernel tells of a pinned program.
+    pub fn program_info(&self, name: &'static str) -> Result<ProgramInfo, Error> {
+        ProgramInfo::from_pin(self.directory.join(name)).map_err(|source| Error::Program { name, source })
     }
 
     /// Opens the pinned clock of the packet path.
@@ -213,8 +240,11 @@ impl Pins {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(self.file_error(source)),
         };
-        // The link first, so that no packet meets a program without its maps' pins.
-        let mut found = remove_file(&self.directory.join(LINK))?;
+        // The links first, so that no packet and no client meets a program without its maps' pins.
+        let mut found = false;
+        for name in LOCAL_LINKS.iter().chain([&LINK]) {
+            found |= self.remove_link(name)?;
+        }
         for entry in entries {
             let entry = entry.map_err(|source| self.file_error(source))?;
             found |= remove_file(&entry.path())?;

@@ -92,7 +92,7 @@ mod tests {
             document["frontends"],
             json!([{
                 "name": "k8s-api-server", "bind": "198.18.0.10:6443", "backend": "k8s-api-server",
-                "connections": 900, "current": 7, "bytes_in": traffic.0, "bytes_out": traffic.1,
+                "connections": 900, "current": 7, "local": {"connections": 120, "current": 2}, "bytes_in": traffic.0, "bytes_out": traffic.1,
                 "packets_in": traffic.2, "packets_out": traffic.3,
             }])
         );
@@ -106,7 +106,7 @@ mod tests {
                     "info": "Connection refused", "duration_ms": 0, "age_ms": 1500,
                 },
                 "certificate_expires": null, "next_hop": null, "connections": 300, "established": 290, "refused": 10, "redispatched": 4, "current": 4,
-                "states": {"ESTAB": 3, "TIME-WAIT": 1}, "bytes_in": traffic.0, "bytes_out": traffic.1,
+                "states": {"ESTAB": 3, "TIME-WAIT": 1}, "local": {"connections": 40, "current": 2}, "bytes_in": traffic.0, "bytes_out": traffic.1,
                 "packets_in": traffic.2, "packets_out": traffic.3,
             })
         );

@@ -14,6 +14,6 @@ mod table;
 pub use connections::{Connection, connections_json, connections_table};
 pub use filter::{ClientFilter, Filter, FilterError, parse_state};
 pub use json::json;
-pub use snapshot::{Agent, Check, Frontend, Reason, Server, ServerState, Snapshot, Traffic};
+pub use snapshot::{Agent, Check, Frontend, Local, Reason, Server, ServerState, Snapshot, Traffic};
 pub use style::Style;
 pub use table::table;

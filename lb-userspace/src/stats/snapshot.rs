@@ -53,6 +53,16 @@ pub struct Traffic {
     pub packets_out: u64,
 }
 
+/// Connections of clients on the balancer's own host. Their packets never cross the interface, so
+/// they have no slot, and nothing else is counted of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Local {
+    /// How many were given to a server since the maps were made.
+    pub connections: u64,
+    /// How many sockets of them have not been closed.
+    pub current: u64,
+}
+
 /// A frontend and what has come to it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Frontend {
@@ -66,6 +76,8 @@ pub struct Frontend {
     pub connections: u64,
     /// Connections that hold a slot now.
     pub current: u64,
+    /// Connections of clients on the balancer's own host, which are not among the others.
+    pub local: Local,
     /// What was forwarded.
     #[serde(flatten)]
     pub traffic: Traffic,
@@ -108,6 +120,8 @@ pub struct Server {
     pub current: u64,
     /// The same by state, under the names that `ss` uses; states without any are left out.
     pub states: BTreeMap<String, u64>,
+    /// Connections of clients on the balancer's own host, which are not among the others.
+    pub local: Local,
     /// What was forwarded.
     #[serde(flatten)]
     pub traffic: Traffic,

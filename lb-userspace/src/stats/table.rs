@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{Cell, Color};
 
 use super::style::{coloured, number, render};
-use super::{Agent, Frontend, Reason, Server, ServerState, Snapshot, Style, human};
+use super::{Agent, Frontend, Local, Reason, Server, ServerState, Snapshot, Style, human};
 
 /// Everything for a person, in a few tables below each other.
 #[must_use]
@@ -29,7 +29,7 @@ fn summary(snapshot: &Snapshot) -> String {
 
 fn frontends(frontends: &[Frontend], style: Style) -> String {
     let mut table =
-        style.table(&["FRONTEND", "BIND", "BACKEND", "TOTAL", "CURRENT", "BYTES IN", "BYTES OUT"]);
+        style.table(&["FRONTEND", "BIND", "BACKEND", "TOTAL", "CURRENT", "BYTES IN", "BYTES OUT", "LOCAL"]);
     for frontend in frontends {
         table.add_row([
             Cell::new(&frontend.name),
@@ -39,6 +39,7 @@ fn frontends(frontends: &[Frontend], style: Style) -> String {
             number(frontend.current),
             number(human::bytes(frontend.traffic.bytes_in)),
             number(human::bytes(frontend.traffic.bytes_out)),
+            number(local(frontend.local)),
         ]);
     }
     render(&mut table)
@@ -59,6 +60,7 @@ fn backend(servers: &[Server], style: Style) -> String {
         "CURRENT",
         "BYTES IN",
         "BYTES OUT",
+        "LOCAL",
     ]);
     for server in servers {
         table.add_row([
@@ -75,6 +77,7 @@ fn backend(servers: &[Server], style: Style) -> String {
             number(current(server)),
             number(human::bytes(server.traffic.bytes_in)),
             number(human::bytes(server.traffic.bytes_out)),
+            number(local(server.local)),
         ]);
     }
     let name = servers.first().map_or("", |server| &server.backend);
@@ -117,6 +120,14 @@ fn current(server: &Server) -> String {
     format!("{} ({})", server.current, states.join(", "))
 }
 
+/// How many connections clients on this host have made, and how many are open: `120 (3 open)`.
+fn local(local: Local) -> String {
+    match local {
+        Local { connections, current: 0 } => connections.to_string(),
+        Local { connections, current } => format!("{connections} ({current} open)"),
+    }
+}
+
 /// The outcomes other than plain forwarding that have occurred, if any has.
 fn reasons(reasons: &[Reason], style: Style) -> Option<String> {
     let mut table = style.table(&["OUTCOME", "PACKETS", "MEANING"]);
@@ -131,7 +142,7 @@ fn none() -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
     use std::net::{Ipv4Addr, SocketAddrV4};
     use std::time::{Duration, SystemTime};
@@ -163,6 +174,7 @@ pub(super) mod tests {
             redispatched: 4,
             current: 0,
             states: BTreeMap::new(),
+            local: Local::default(),
             traffic: TRAFFIC,
         }
     }
@@ -191,6 +203,7 @@ pub(super) mod tests {
         down.check = Some(check("L4CON", Some("Connection refused")));
         down.next_hop = None;
         down.current = 4;
+        down.local = Local { connections: 40, current: 2 };
         down.states = BTreeMap::from([("ESTAB".into(), 3), ("TIME-WAIT".into(), 1)]);
         let mut unchecked = server("backup", 16, ServerState::NoCheck, "no check");
         unchecked.backend = "other".into();
@@ -201,6 +214,7 @@ pub(super) mod tests {
             backend: "k8s-api-server".into(),
             connections: 900,
             current: 7,
+            local: Local { connections: 120, current: 2 },
             traffic: TRAFFIC,
         };
         Snapshot {

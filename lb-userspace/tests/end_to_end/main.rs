@@ -3,12 +3,14 @@
 //! The network consists of namespaces, so these tests need root: `cargo xtask test` runs them.
 
 mod agent;
+mod every_client;
 mod failover;
 mod flood;
 mod health;
 mod https;
 mod limits;
 mod listing;
+mod local_clients;
 mod migration;
 mod mtu;
 mod other_traffic;

@@ -1,0 +1,172 @@
+//! This host's TCP sockets, as `NETLINK_SOCK_DIAG` tells of them (`sock_diag(7)`).
+//!
+//! It knows those of the network namespace that it was opened in. Calls answer at once and wait for
+//! nobody but the kernel.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+use netlink_packet_sock_diag::{SockDiagDestroy, SockDiagMessage};
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable,
+};
+use rtnetlink::sys::protocols::NETLINK_SOCK_DIAG;
+use rtnetlink::sys::{Socket, SocketAddr as NetlinkAddr};
+
+/// A line to the kernel.
+pub(crate) struct SockDiag {
+    socket: Socket,
+}
+
+/// A socket with a peer.
+pub(crate) struct HostSocket {
+    header: InetResponseHeader,
+}
+
+impl SockDiag {
+    /// Opens one in the calling thread's network namespace.
+    pub fn open() -> io::Result<Self> {
+        let socket = Socket::new(NETLINK_SOCK_DIAG)?;
+        socket.connect(&NetlinkAddr::new(0, 0))?;
+        Ok(Self { socket })
+    }
+
+    /// The sockets that are connected to this address, or are on their way there.
+    pub fn connected_to(&self, peer: SocketAddrV4) -> io::Result<Vec<HostSocket>> {
+        let mut sockets = Vec::new();
+        // An IPv6 socket may be connected to an IPv4 address.
+        for (family, id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
+            let socket_id = SocketId { destination_port: peer.port(), ..id };
+            self.send(SockDiagMessage::InetRequest(request(family, socket_id)), NLM_F_DUMP)?;
+            self.receive(|message| {
+                if let SockDiagMessage::InetResponse(response) = message {
+                    sockets.push(HostSocket { header: response.header });
+                }
+            })?;
+        }
+        sockets.retain(|socket| socket.peer() == SocketAddr::V4(peer));
+        Ok(sockets)
+    }
+
+    /// Ends a connection: its program gets `ECONNABORTED`, its peer a RST.
+    pub fn destroy(&self, socket: &HostSocket) -> io::Result<()> {
+        let InetResponseHeader { family, socket_id, .. } = &socket.header;
+        let message = SockDiagMessage::InetRequest(request(*family, socket_id.clone()));
+        self.send(SockDiagDestroy::new(message), NLM_F_ACK)?;
+        self.receive(|_: SockDiagDestroy| ())
+    }
+
+    fn send<T: NetlinkSerializable>(&self, message: T, flags: u16) -> io::Result<()>
+    where
+        NetlinkPayload<T>: From<T>,
+    {
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0).map(drop)
+    }
+
+    /// Takes answers until the kernel has said all.
+    fn receive<T: NetlinkDeserializable>(&self, mut on_message: impl FnMut(T)) -> io::Result<()> {
+        loop {
+            let (bytes, _) = self.socket.recv_from_full()?;
+            let mut rest = bytes.as_slice();
+            while let Ok(length) = length(rest) {
+                // A message of a kind that this version does not know is no reason to miss others.
+                match NetlinkMessage::<T>::deserialize(&rest[..length]).map(|message| message.payload) {
+                    Ok(NetlinkPayload::InnerMessage(message)) => on_message(message),
+                    Ok(NetlinkPayload::Error(error)) if error.code.is_some() => return Err(error.to_io()),
+                    Ok(NetlinkPayload::Done(_) | NetlinkPayload::Error(_)) => return Ok(()),
+                    _ => {}
+                }
+                rest = rest.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// Netlink messages begin at multiples of this.
+const ALIGNMENT: usize = 4;
+
+/// The length of the first message among these bytes.
+fn length(bytes: &[u8]) -> Result<usize, ()> {
+    const HEADER: usize = 16;
+    let (length, _) = bytes.split_first_chunk().ok_or(())?;
+    let length = u32::from_ne_bytes(*length) as usize;
+    if (HEADER..=bytes.len()).contains(&length) { Ok(length) } else { Err(()) }
+}
+
+/// A request about sockets that have a peer and a program.
+fn request(family: u8, socket_id: SocketId) -> InetRequest {
+    let others = StateFlags::LISTEN | StateFlags::TIME_WAIT | StateFlags::SYN_RECV | StateFlags::CLOSE;
+    InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::all() - others,
+        socket_id,
+    }
+}
+
+impl HostSocket {
+    /// The number that a BPF program knows the socket by.
+    pub fn cookie(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h] = self.header.socket_id.cookie;
+        let [low, high] = [[a, b, c, d], [e, f, g, h]].map(u32::from_ne_bytes);
+        u64::from(high) << 32 | u64::from(low)
+    }
+
+    fn peer(&self) -> SocketAddr {
+        let SocketId { destination_address, destination_port, .. } = self.header.socket_id;
+        SocketAddr::new(IpAddr::to_canonical(&destination_address), destination_port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use super::*;
+
+    fn listener() -> (TcpListener, SocketAddrV4) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
+        let SocketAddr::V4(address) = listener.local_addr().expect("it is bound") else { unreachable!() };
+        (listener, address)
+    }
+
+    #[test]
+    fn sockets_are_found_by_their_peer_in_both_families() {
+        let (_listener, address) = listener();
+        let sockets = || SockDiag::open().unwrap().connected_to(address).unwrap();
+        assert_eq!(sockets().len(), 0);
+        let mapped = SocketAddr::new(address.ip().to_ipv6_mapped().into(), address.port());
+        let _streams = [TcpStream::connect(address).unwrap(), TcpStream::connect(mapped).unwrap()];
+        assert_eq!(sockets().len(), 2);
+        let mut cookies: Vec<_> = sockets().iter().map(HostSocket::cookie).collect();
+        cookies.dedup();
+        assert_eq!(cookies.len(), 2, "{cookies:?}");
+    }
+
+    #[test]
+    fn a_destroyed_connection_ends_for_its_reader() {
+        // Root may do this, others are told that they may not; a kernel may be built without.
+        let (_listener, address) = listener();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let diag = SockDiag::open().unwrap();
+        let sockets = diag.connected_to(address).unwrap();
+        match diag.destroy(&sockets[0]) {
+            Ok(()) => assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionAborted),
+            Err(error) => assert!(
+                matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported),
+                "{error}"
+            ),
+        }
+    }
+}
