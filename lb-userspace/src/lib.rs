@@ -3,7 +3,7 @@
 //! [`config`] says what is wanted; [`plan`] and [`control`] turn it into the contents of the maps;
 //! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`]
 //! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
-//! data plane, with or without an agent, and [`stats`] shows it. [`reset`]
+//! data plane, with or without an agent, [`stats`] shows it, and [`selftest`] tries it. [`reset`]
 //! ends the connections of dead servers, [`sweep`] forgets those that expired.
 
 pub mod agent;
@@ -23,6 +23,7 @@ pub mod preflight;
 pub mod process;
 pub mod reset;
 pub mod roster;
+pub mod selftest;
 pub mod socket;
 pub mod stats;
 pub mod sweep;

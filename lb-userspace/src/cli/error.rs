@@ -35,6 +35,17 @@ pub enum Error {
     /// The command was ended before it had come to its end.
     #[error("{0}")]
     Interrupted(String),
+    /// Only root can look into a data plane.
+    #[error("xlb {0} looks into the running data plane; use sudo")]
+    NotRoot(&'static str),
+    /// Something does not work.
+    #[error("{failed} of {checks} checks failed")]
+    Selftest {
+        /// How many checks failed.
+        failed: usize,
+        /// How many there were.
+        checks: usize,
+    },
     /// Output cannot be written, or the system has no room for a task.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -73,6 +84,8 @@ impl Error {
             | Self::NotACommand(_)
             | Self::Refused(_)
             | Self::Interrupted(_)
+            | Self::NotRoot(_)
+            | Self::Selftest { .. }
             | Self::Io(_) => OTHER,
         }
     }

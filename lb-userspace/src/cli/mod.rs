@@ -7,6 +7,7 @@ mod error;
 pub mod import;
 pub mod reload;
 pub mod run;
+pub mod selftest;
 pub mod server;
 pub mod stats;
 
@@ -43,6 +44,7 @@ enum Command {
     Stats(stats::Args),
     Connections(connections::Args),
     Import(import::Args),
+    Selftest(selftest::Args),
     Detach(detach::Args),
     Reload(reload::Args),
     Server(server::Args),
@@ -59,6 +61,7 @@ impl Cli {
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),
             Command::Import(args) => import::run(args),
+            Command::Selftest(args) => selftest::run(args, &pins, object),
             Command::Detach(args) => detach::run(args, &pins),
             Command::Reload(args) => reload::run(args, &self.socket),
             Command::Server(args) => server::run(args, &self.socket),

@@ -122,6 +122,11 @@ impl HostSocket {
         u64::from(high) << 32 | u64::from(low)
     }
 
+    /// The port of its own.
+    pub fn port(&self) -> u16 {
+        self.header.socket_id.source_port
+    }
+
     fn peer(&self) -> SocketAddr {
         let SocketId { destination_address, destination_port, .. } = self.header.socket_id;
         SocketAddr::new(IpAddr::to_canonical(&destination_address), destination_port)

@@ -39,7 +39,7 @@ pub fn json(snapshot: &Snapshot) -> String {
 }
 
 /// Any of our documents as text.
-pub(super) fn pretty(document: &impl Serialize) -> String {
+pub(crate) fn pretty(document: &impl Serialize) -> String {
     serde_json::to_string_pretty(document).expect("strings as keys, and nothing that can fail to serialize")
 }
 

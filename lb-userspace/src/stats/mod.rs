@@ -14,6 +14,10 @@ mod table;
 pub use connections::{Connection, connections_json, connections_table};
 pub use filter::{ClientFilter, Filter, FilterError, parse_state};
 pub use json::json;
+pub(crate) use json::pretty;
 pub use snapshot::{Agent, Check, Frontend, Local, Reason, Server, ServerState, Snapshot, Traffic};
 pub use style::Style;
+pub(crate) use style::{coloured, render};
 pub use table::table;
+#[cfg(test)]
+pub(crate) use table::tests as table_tests;

@@ -22,7 +22,7 @@ impl Style {
     }
 
     /// An empty table in this style, its columns set apart by space.
-    pub(super) fn table(self, header: &[&str]) -> Table {
+    pub(crate) fn table(self, header: &[&str]) -> Table {
         let mut table = Table::new();
         // Never wrapped: a line is a row, also for grep and awk.
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -41,7 +41,7 @@ pub(super) fn number(text: impl ToString) -> Cell {
 }
 
 /// A cell that is to catch the eye.
-pub(super) fn coloured(text: impl ToString, color: Option<Color>) -> Cell {
+pub(crate) fn coloured(text: impl ToString, color: Option<Color>) -> Cell {
     let cell = Cell::new(text);
     match color {
         Some(color) => cell.fg(color),
@@ -50,7 +50,7 @@ pub(super) fn coloured(text: impl ToString, color: Option<Color>) -> Cell {
 }
 
 /// The table's text, without the blanks at the ends of its lines, and with a line's end.
-pub(super) fn render(table: &mut Table) -> String {
+pub(crate) fn render(table: &mut Table) -> String {
     if let Some(first) = table.column_mut(0) {
         first.set_padding((0, 1));
     }

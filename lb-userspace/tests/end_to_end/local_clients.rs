@@ -1,7 +1,7 @@
 //! Clients on the balancer's own host are balanced without crossing its interface.
 
 use std::net::SocketAddr;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::loaded_links;
@@ -50,6 +50,11 @@ impl Theatre {
         let mut command = self.lab().balancer.command(program);
         let status = self.cgroup.adopt(command.args(arguments)).status();
         status.map_err(Error::io(format!("run {program}")))
+    }
+
+    /// Makes a command of the balancer one of its own clients.
+    pub fn adopt<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        self.cgroup.adopt(command)
     }
 
     /// A client on the balancer that connects to the echo servers' frontend, says so, and is then

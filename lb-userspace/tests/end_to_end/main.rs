@@ -15,6 +15,7 @@ mod migration;
 mod mtu;
 mod other_traffic;
 mod runtime;
+mod selftest;
 mod stage;
 mod survival;
 mod switch_reboot;
