@@ -12,7 +12,7 @@ pub const LOCAL_SOCKETS: u32 = 4096;
 /// `LOCAL_SOCKETS` map, by the socket's cookie.
 ///
 /// By addresses and not by numbers, which may belong to another server before the socket is closed.
-#[repr(C, align(8))]
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct LocalSocket {
     /// The address that its program asked for: the frontend's.
@@ -25,6 +25,8 @@ pub struct LocalSocket {
     pub server_port: Port,
     /// Zero.
     pub padding: u32,
+    /// When it was connected, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub opened_at: u64,
 }
 
 /// The first three words of an IPv4 address that stands in an IPv6 one (RFC 4291, section 2.5.5.2),

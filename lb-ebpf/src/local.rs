@@ -13,7 +13,7 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{bpf_sock, bpf_sock_addr};
-use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_ns};
 use aya_ebpf::programs::{SockAddrContext, SockContext};
 use lb_common::local::{LocalSocket, from_mapped};
 use lb_common::net::{Addr, Port};
@@ -131,6 +131,8 @@ fn turn(peer: Peer) -> Option<()> {
         asked_port: port,
         server_port: server.port,
         padding: 0,
+        // SAFETY: the helper has no preconditions.
+        opened_at: unsafe { bpf_ktime_get_ns() },
     };
     maps::remember_local(peer.cookie(), &socket);
     peer.set(server.addr, server.port);

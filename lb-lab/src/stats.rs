@@ -87,6 +87,8 @@ pub struct Connection {
     pub server: String,
     /// The balancer's port towards the server.
     pub nat_port: u16,
+    /// Whether its client is on the balancer's own host.
+    pub local: bool,
     /// Its TCP state.
     pub state: String,
 }

@@ -18,6 +18,7 @@ use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Pins;
 use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, ServerStatus, Status};
+use crate::local;
 use crate::process;
 use crate::stats::{self, Agent, Connection, Local, ServerState, Snapshot, Traffic};
 
@@ -52,7 +53,38 @@ impl Observer {
     pub fn connections(&self) -> Result<Vec<Connection>, Error> {
         let view = self.maps.slots.view()?;
         let connection = |(number, slot)| self.connection(number, &slot, &view.details(number)?);
-        Ok(view.used().filter_map(connection).collect())
+        let local = local::connections(&self.maps)?.into_iter();
+        let local = local.filter_map(|connection| self.local_connection(&connection));
+        Ok(view.used().filter_map(connection).chain(local).collect())
+    }
+
+    /// A connection of a client on this host, by what its socket says.
+    fn local_connection(&self, connection: &local::Connection) -> Option<Connection> {
+        let local::Connection { socket, turned } = connection;
+        let client = socket.local()?;
+        let asked = socket_addr(turned.asked_addr, turned.asked_port);
+        let frontend = self.status.frontends.iter().find(|frontend| frontend.bind == asked)?;
+        let server = self.status.servers.iter().find(|server| {
+            let setup = self.server_setup(server.number);
+            (setup.addr, setup.port) == (turned.server_addr, turned.server_port)
+        })?;
+        let [packets_to_server, packets_to_client] = socket.usage.packets;
+        let [bytes_to_server, bytes_to_client] = socket.usage.bytes;
+        Some(Connection {
+            client,
+            frontend: frontend.name.clone(),
+            backend: server.backend.clone(),
+            server: server.name.clone(),
+            nat_port: client.port(),
+            local: true,
+            state: socket.state(),
+            age: self.now.saturating_sub(Duration::from_nanos(turned.opened_at)),
+            idle: socket.usage.idle,
+            packets_to_server,
+            packets_to_client,
+            bytes_to_server,
+            bytes_to_client,
+        })
     }
 
     /// How many connections have begun and not ended.
@@ -121,6 +153,7 @@ impl Observer {
             backend: server.backend.clone(),
             server: server.name.clone(),
             nat_port: self.maps.setup.get().settings.nat_first + (number - first_slot) as u16,
+            local: false,
             state: slot.word().state(),
             age: self.now.saturating_sub(Duration::from_nanos(details.opened_at)),
             idle: clock::jiffy().duration(slot.last_seen.age(self.now_tick)),

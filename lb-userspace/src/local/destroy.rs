@@ -56,7 +56,7 @@ fn destroy(server: &Server, ours: &HashSet<u64>) -> Result<usize, Error> {
             Ok(()) => destroyed += 1,
             // It has ended by itself meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Err(Error::NoDestroy),
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => return Err(Error::NoDestroy),
             Err(error) => return Err(Error::Diag(error)),
         }
     }

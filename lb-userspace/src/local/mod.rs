@@ -1,11 +1,12 @@
 //! Clients on the balancer's own host, whose packets never cross its interface.
 //!
 //! [`programs`] puts the programs that turn their connections to servers on a cgroup, [`cgroup`]
-//! finds the one that has all processes, [`destroy`] ends connections to a server that is DOWN, and
-//! [`service`] is how the agent uses them.
+//! finds the one that has all processes, [`list`] finds connections, [`destroy`] ends those to a
+//! server that is DOWN, and [`service`] is how the agent uses them.
 
 pub mod cgroup;
 pub mod destroy;
+mod list;
 pub mod programs;
 pub mod service;
 pub(crate) mod sock_diag;
@@ -14,6 +15,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use destroy::Destroyer;
+pub(crate) use list::{Connection, connections};
 pub use programs::is_attached;
 pub use service::HostClients;
 

@@ -5,9 +5,16 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
 
-use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+use lb_common::tcp::State;
+use netlink_packet_sock_diag::constants::{
+    AF_INET, AF_INET6, IPPROTO_TCP, TCP_CLOSING, TCP_LAST_ACK, TCP_SYN_SENT,
+};
+use netlink_packet_sock_diag::inet::nlas::Nla;
+use netlink_packet_sock_diag::inet::{
+    ExtensionFlags, InetRequest, InetResponse, InetResponseHeader, SocketId, StateFlags,
+};
 use netlink_packet_sock_diag::{SockDiagDestroy, SockDiagMessage};
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
@@ -24,6 +31,19 @@ pub(crate) struct SockDiag {
 /// A socket with a peer.
 pub(crate) struct HostSocket {
     header: InetResponseHeader,
+    /// What the kernel has counted.
+    pub usage: Usage,
+}
+
+/// What has gone over a connection; towards its peer first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// TCP segments.
+    pub packets: [u64; 2],
+    /// Payload bytes.
+    pub bytes: [u64; 2],
+    /// How long ago the last segment was sent or received.
+    pub idle: Duration,
 }
 
 impl SockDiag {
@@ -43,7 +63,7 @@ impl SockDiag {
             self.send(SockDiagMessage::InetRequest(request(family, socket_id)), NLM_F_DUMP)?;
             self.receive(|message| {
                 if let SockDiagMessage::InetResponse(response) = message {
-                    sockets.push(HostSocket { header: response.header });
+                    sockets.push(HostSocket::new(*response));
                 }
             })?;
         }
@@ -102,19 +122,65 @@ fn length(bytes: &[u8]) -> Result<usize, ()> {
     if (HEADER..=bytes.len()).contains(&length) { Ok(length) } else { Err(()) }
 }
 
+/// What `struct tcp_info` of `linux/tcp.h` tells; the kernels that xlb runs on have all of it.
+fn usage(info: &[u8]) -> Usage {
+    let word = |offset| {
+        let bytes = info.get(offset..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+    };
+    let long = |offset| {
+        let bytes = info.get(offset..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    };
+    let [last_data_sent, last_data_received, last_ack_received] = [44, 52, 56].map(word);
+    let [segments_out, segments_in] = [136, 140].map(word).map(u64::from);
+    let [received, sent, sent_again] = [128, 200, 208].map(long);
+    let idle = last_data_sent.min(last_data_received).min(last_ack_received);
+    Usage {
+        packets: [segments_out, segments_in],
+        bytes: [sent.saturating_sub(sent_again), received],
+        idle: Duration::from_millis(idle.into()),
+    }
+}
+
 /// A request about sockets that have a peer and a program.
 fn request(family: u8, socket_id: SocketId) -> InetRequest {
     let others = StateFlags::LISTEN | StateFlags::TIME_WAIT | StateFlags::SYN_RECV | StateFlags::CLOSE;
     InetRequest {
         family,
         protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
+        extensions: ExtensionFlags::INFO,
         states: StateFlags::all() - others,
         socket_id,
     }
 }
 
 impl HostSocket {
+    fn new(InetResponse { header, nlas }: InetResponse) -> Self {
+        let usage = nlas.iter().find_map(|nla| match nla {
+            Nla::TcpInfo(info) => Some(usage(info)),
+            _ => None,
+        });
+        Self { header, usage: usage.unwrap_or_default() }
+    }
+
+    /// The address and port of its own, if they are IPv4 ones.
+    pub fn local(&self) -> Option<SocketAddrV4> {
+        match self.header.socket_id.source_address.to_canonical() {
+            IpAddr::V4(address) => Some(SocketAddrV4::new(address, self.port())),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    /// Its state, in the few that the packet path knows: one FIN leaves a connection established.
+    pub fn state(&self) -> State {
+        match self.header.state {
+            TCP_SYN_SENT => State::SynSent,
+            TCP_LAST_ACK | TCP_CLOSING => State::TimeWait,
+            _ => State::Established,
+        }
+    }
+
     /// The number that a BPF program knows the socket by.
     pub fn cookie(&self) -> u64 {
         let [a, b, c, d, e, f, g, h] = self.header.socket_id.cookie;
@@ -135,7 +201,7 @@ impl HostSocket {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{ErrorKind, Read};
+    use std::io::{ErrorKind, Read, Write};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use super::*;
@@ -157,6 +223,22 @@ mod tests {
         let mut cookies: Vec<_> = sockets().iter().map(HostSocket::cookie).collect();
         cookies.dedup();
         assert_eq!(cookies.len(), 2, "{cookies:?}");
+    }
+
+    #[test]
+    fn the_bytes_of_a_connection_are_counted() {
+        let (listener, address) = listener();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        stream.write_all(b"hello").unwrap();
+        accepted.read_exact(&mut [0; 5]).unwrap();
+        accepted.write_all(b"yes").unwrap();
+        stream.read_exact(&mut [0; 3]).unwrap();
+        let sockets = SockDiag::open().unwrap().connected_to(address).unwrap();
+        let [socket] = &sockets[..] else { panic!("{} sockets", sockets.len()) };
+        assert_eq!(socket.usage.bytes, [5, 3]);
+        assert_eq!(socket.local().map(SocketAddr::V4), stream.local_addr().ok());
+        assert_eq!(socket.state(), State::Established);
     }
 
     #[test]

@@ -141,6 +141,7 @@ mod tests {
             asked_port: Port::new(6443),
             server_port: Port::new(6443),
             padding: 0,
+            opened_at: 0,
         });
         Meeting { peer: peer.parse().ok(), took: Duration::from_micros(400), turned }
     }

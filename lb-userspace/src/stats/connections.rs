@@ -23,6 +23,9 @@ pub struct Connection {
     pub server: String,
     /// The port of ours that the server sees it come from.
     pub nat_port: u16,
+    /// Whether its client is on the balancer's own host: then the host's own TCP has counted, and the
+    /// port is the client's.
+    pub local: bool,
     /// Its state.
     #[serde(serialize_with = "state_name")]
     pub state: State,
@@ -63,7 +66,7 @@ pub fn connections_table(connections: &[Connection], style: Style) -> String {
             Cell::new(connection.client),
             Cell::new(&connection.frontend),
             Cell::new(format!("{}/{}", connection.backend, connection.server)),
-            number(connection.nat_port),
+            nat_port(connection),
             Cell::new(connection.state),
             number(human::duration(connection.age)),
             number(human::duration(connection.idle)),
@@ -74,6 +77,11 @@ pub fn connections_table(connections: &[Connection], style: Style) -> String {
         ]);
     }
     render(&mut table)
+}
+
+/// A client on this host has no NAT port.
+fn nat_port(connection: &Connection) -> Cell {
+    if connection.local { number("local") } else { number(connection.nat_port) }
 }
 
 /// The connections as a JSON array.
@@ -103,6 +111,7 @@ pub(super) mod tests {
             backend: "k8s-api-server".into(),
             server: "fenn".into(),
             nat_port: 10_240,
+            local: false,
             state: State::Established,
             age: Duration::from_millis(65_250),
             idle: Duration::from_millis(1500),
@@ -118,7 +127,7 @@ pub(super) mod tests {
         let document: Value = serde_json::from_str(&connections_json(&[connection()])).unwrap();
         let expected = json!([{
             "client": "198.18.1.7:40000", "frontend": "api", "backend": "k8s-api-server", "server": "fenn",
-            "nat_port": 10_240, "state": "ESTAB", "age_ms": 65_250, "idle_ms": 1500,
+            "nat_port": 10_240, "local": false, "state": "ESTAB", "age_ms": 65_250, "idle_ms": 1500,
             "packets_to_server": 12, "packets_to_client": 34,
             "bytes_to_server": 1536, "bytes_to_client": 3_145_728,
         }]);

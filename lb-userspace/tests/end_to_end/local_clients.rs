@@ -189,6 +189,8 @@ fn idle_connections_of_the_host_to_a_silent_server_end_when_it_is_down() -> Resu
         await_local(&theatre, &[bettley, fenn, gardener], 3 + number)?;
     }
 
+    assert_eq!(listed(&theatre)?, [2, 2, 2], "two at each server");
+
     // The host is gone, and says nothing.
     theatre.lab().switch.run("ip", &["link", "set", fenn.name(), "down"])?;
     for kind in [0..3, 3..6] {
@@ -202,8 +204,20 @@ fn idle_connections_of_the_host_to_a_silent_server_end_when_it_is_down() -> Resu
     for server in [bettley, gardener] {
         assert_eq!(theatre.local(ECHO, server)?, Local { connections: 2, current: 2 });
     }
+    assert_eq!(listed(&theatre)?, [2, 0, 2]);
     assert_eq!(readers.iter_mut().map(Process::is_running).filter(|running| *running).count(), 4);
     Ok(())
+}
+
+/// How many connections of the balancer's own clients `xlb connections` lists, by server.
+fn listed(theatre: &Theatre) -> Result<[usize; 3]> {
+    let connections = xlb(theatre.lab()).connections()?;
+    let balancer = theatre.lab().balancer.address();
+    let local = connections.iter().filter(|connection| {
+        connection.local && connection.frontend == ECHO && connection.client.ip() == balancer
+    });
+    let servers: Vec<&str> = local.map(|connection| connection.server.as_str()).collect();
+    Ok(EQUAL.map(|(name, _)| servers.iter().filter(|server| **server == name).count()))
 }
 
 /// Waits until the balancer's own clients have so many connections to the echo servers.
