@@ -107,10 +107,10 @@ impl Agent {
         // From now on `xlb detach` knows whose this is.
         agent.publish()?;
         agent.await_next_hops(&mut inputs.neighbours).await?;
+        agent.host_clients.start(&mut ebpf, &agent.options.pins);
         let program = object::program(&mut ebpf, PROGRAM)?;
         let attached = attach::attach(program, &interface.name, plan::mode(&agent.config))?;
         agent.attached(interface, attached)?;
-        agent.host_clients.start(&mut ebpf, &agent.options.pins);
         Ok(agent)
     }
 
@@ -144,6 +144,7 @@ impl Agent {
         let parts = Parts { control, roster, board, resolver, host_clients };
         let mut agent = Self::assemble(options, config, claim, outputs.health, parts)?;
         agent.publish()?;
+        agent.host_clients.start(&mut ebpf, &agent.options.pins);
         let program = object::program(&mut ebpf, PROGRAM)?;
         if let Some(mode) = attached {
             let (link, _) = agent.options.pins.open_link()?;
@@ -162,7 +163,6 @@ impl Agent {
         for name in [PROGRAM, ticker::PROGRAM] {
             agent.options.pins.pin_program(&mut ebpf, name)?;
         }
-        agent.host_clients.start(&mut ebpf, &agent.options.pins);
         agent.say_adopted(&before);
         Ok(agent)
     }

@@ -9,7 +9,7 @@ use lb_lab::{Host, Lab, Result, Topology};
 use crate::local_clients::{Theatre, assert_peers, mapped, servers};
 use crate::stage::{EQUAL, assert_shares};
 
-const TOPOLOGY: Topology = Topology { lan_clients: 1, routed_clients: 1 };
+const TOPOLOGY: Topology = Topology { lan_clients: 1, routed_clients: 1, ..Topology::DEFAULT };
 /// Connections of each client.
 const CONNECTIONS: usize = 500;
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, ExitStatus};
+use std::thread;
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::loaded_links;
@@ -18,6 +19,8 @@ use crate::stage::{ECHO, ECHO_PORT, EQUAL, Stage, WEB, WEB_PORT, assert_shares, 
 
 /// Connections of each kind of client.
 const CONNECTIONS: usize = 500;
+/// Agents that take over from each other.
+const ADOPTIONS: usize = 3;
 /// Connections after an event.
 const FEW: usize = 30;
 
@@ -165,6 +168,18 @@ fn clients_on_the_host_need_no_agent_and_leave_with_it() -> Result<()> {
     assert_shares(&curl::tally(servers(&theatre.fetch(web, FEW)?)), &EQUAL);
 
     let xlb = xlb(theatre.lab());
+    // Each adopts what its predecessor has left, and replaces the programs.
+    let answers = thread::scope(|scope| {
+        let client = scope.spawn(|| theatre.fetch(web, CONNECTIONS));
+        for _ in 0..ADOPTIONS {
+            let agent = xlb.start_with(&config.to_toml(), &["--on-stop", "keep"])?;
+            assert!(agent.stop()?.success());
+        }
+        client.join().expect("curl's caller does not panic")
+    })?;
+    assert_shares(&curl::tally(servers(&answers)), &EQUAL);
+    assert_peers(&answers, web);
+
     xlb.output(["detach"])?;
     theatre.fetch(web, 1).expect_err("nobody listens at the frontend's address");
 
@@ -238,7 +253,7 @@ fn new_programs_take_the_place_of_the_old_ones() -> Result<()> {
     let directory = lab.balancer.sandbox().bpf().join("alone");
     let (first, second) = lab.balancer.inside(|| {
         let pins = Pins::new(&directory);
-        pins.claim().expect("nobody else is here");
+        let _claim = pins.claim().expect("nobody else is here");
         (attach(&config, &pins), attach(&config, &pins))
     });
     assert!(first.iter().all(|id| !second.contains(id)), "{first:?} {second:?}");
