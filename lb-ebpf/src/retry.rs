@@ -9,7 +9,7 @@ use lb_common::tcp::{Direction, Fins, Seq, State};
 use crate::classify::{self, Ours};
 use crate::connect::{self, Isn, SlotNumber};
 use crate::packet::{Frame, Packet, TcpHdr};
-use crate::parse::{self, Headers, TCP_OFFSET};
+use crate::parse::{self, TCP_OFFSET};
 use crate::slots::SlotRef;
 use crate::{Context, Verdict, answer, conntrack, maps, rewrite};
 
@@ -66,33 +66,45 @@ fn copy(slot: SlotRef) -> Option<&'static Syn> {
 /// made again, because its copy is gone or the frame cannot grow, nobody gets anything, and the
 /// client's next SYN goes to the next server.
 ///
-/// In three steps, each a function of its own that finds the slot again: functions that call each
-/// other have 512 bytes of stack together, and all in one would need more.
+/// In three steps, each a function of its own: functions that call each other have 512 bytes of stack
+/// together, and all in one would need more. Once the frame has the length of the SYN, what it said
+/// is gone; from there on only slots tell who is who.
 #[inline(always)]
 pub fn retry(frame: &impl Frame, reason: Reason) -> Verdict {
     let next = choose(frame, reason);
     if next == Next::CLIENT {
         return Verdict::Transmit;
     }
-    if next == Next::NOBODY || !open(frame.packet(), next) || !send(frame.packet()) {
+    if next == Next::NOBODY {
         return Verdict::Drop;
     }
-    Verdict::Transmit
+    match open(next) {
+        Some(slot) if send(frame.packet(), slot) => Verdict::Transmit,
+        _ => Verdict::Drop,
+    }
 }
 
-/// Who gets the next packet.
+/// Who gets the next packet: a server a SYN, instead of the one whose slot it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Next(u32);
+struct Next(u64);
 
 impl Next {
     /// The client: the answer was rewritten for it.
-    const CLIENT: Self = Self(u32::MAX);
+    const CLIENT: Self = Self(u64::MAX);
     /// Nobody.
-    const NOBODY: Self = Self(u32::MAX - 1);
+    const NOBODY: Self = Self(u64::MAX - 1);
 
-    /// A server by its number.
-    const fn server(number: u16) -> Self {
-        Self(number as u32)
+    /// A server by its number, after the one that has `slot`.
+    const fn server(number: u16, slot: SlotNumber) -> Self {
+        Self((number as u64) << 32 | slot as u64)
+    }
+
+    const fn number(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    const fn slot(self) -> SlotNumber {
+        self.0 as u32
     }
 }
 
@@ -105,7 +117,7 @@ fn choose(frame: &impl Frame, reason: Reason) -> Next {
 
 #[inline(always)]
 fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
-    let (context, _, slot) = answered(&frame.packet())?;
+    let (context, slot) = answered(&frame.packet())?;
     let frontend = context.setup.frontend(slot.fields().tuple.frontend());
     let copy = copy(slot).filter(|copy| copy.offers < MAX_OFFERS);
     let tried = match &copy {
@@ -116,10 +128,9 @@ fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
     };
     if let Ok(number) = connect::next_server(frontend, tried) {
         if let Some(copy) = copy
-            && let Some(packet) = frame.resize(answer::syn_len(copy))
+            && frame.resize(answer::syn_len(copy)).is_some()
         {
-            point_to(&packet, &context, slot)?;
-            return Some(Next::server(number));
+            return Some(Next::server(number, slot.number));
         }
         if refused {
             return None;
@@ -135,24 +146,23 @@ fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
 
 /// The slot of the SYN that a server's packet answers.
 #[inline(always)]
-fn answered(packet: &Packet) -> Option<(Context, Headers<'_>, SlotRef)> {
+fn answered(packet: &Packet) -> Option<(Context, SlotRef)> {
     let context = Context::now()?;
     let (headers, ours) = classify::classify(packet, context.setup).ok()?;
     let Ours::Server(server) = ours else { return None };
     let slot = conntrack::slot_of(&context, server, headers.tcp.dest)?;
-    Some((context, headers, slot))
+    Some((context, slot))
 }
 
 /// Opens the connection of an answered SYN anew, to another server.
 #[inline(never)]
-fn open(packet: Packet, Next(server): Next) -> bool {
-    move_on(&packet, server as u16).is_some()
-}
-
-#[inline(always)]
-fn move_on(packet: &Packet, server: u16) -> Option<()> {
-    let (context, _, slot) = answered(packet)?;
+fn open(next: Next) -> Option<SlotNumber> {
+    let slot = SlotRef::get(next.slot())?;
     let (word, _) = slot.head();
+    if !matches!(word.state(), State::SynSent | State::Closed) {
+        // Another answer has overtaken this one, and the server has taken the connection.
+        return None;
+    }
     let old = copy(slot)?;
     let fields = slot.fields();
     let (tuple, from) = (fields.tuple, fields.server);
@@ -164,12 +174,13 @@ fn move_on(packet: &Packet, server: u16) -> Option<()> {
         return None;
     }
     maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
-    let slot = SlotRef::get(connect::open(tuple, client_mac, Isn::new(first, first.plus(1)), server).ok()?)?;
+    let slot =
+        SlotRef::get(connect::open(tuple, client_mac, Isn::new(first, first.plus(1)), next.number()).ok()?)?;
     conntrack::count_packet(slot, Direction::ToServer, 0);
     let owner = owner(slot);
     // SAFETY: as in `keep`.
     let new = unsafe { &mut *maps::syn(owner)? };
-    new.tried = old.tried.and(server);
+    new.tried = old.tried.and(next.number());
     new.window = old.window;
     new.options_len = old.options_len;
     new.ttl = old.ttl;
@@ -181,25 +192,7 @@ fn move_on(packet: &Packet, server: u16) -> Option<()> {
         unsafe { (&raw mut new.options[i]).write_volatile(old.options[i]) };
     }
     new.owner = owner;
-    point_to(packet, &context, slot)
-}
-
-/// Makes a frame one by which [`answered`] finds a slot. It may have grown at its front, so nothing of
-/// it is as it was.
-#[inline(always)]
-fn point_to(packet: &Packet, context: &Context, slot: SlotRef) -> Option<()> {
-    let nat = conntrack::to_server(context, slot).ok()?;
-    let Headers { eth, ip, tcp } = parse::headers(packet)?;
-    eth.dst_addr = context.setup.settings.mac.0;
-    eth.ether_type = classify::IPV4;
-    ip.vihl = classify::PLAIN;
-    ip.frags = [0; 2];
-    ip.proto = classify::TCP;
-    ip.src_addr = nat.destination.wire().to_ne_bytes();
-    ip.dst_addr = nat.source.wire().to_ne_bytes();
-    tcp.source = nat.destination_port.wire().to_ne_bytes();
-    tcp.dest = nat.source_port.wire().to_ne_bytes();
-    Some(())
+    Some(slot.number)
 }
 
 /// The number of a connection's SYN.
@@ -210,13 +203,14 @@ fn isn(slot: SlotRef) -> Seq {
 
 /// Makes the frame the SYN of a connection that was just moved to another server.
 #[inline(never)]
-fn send(packet: Packet) -> bool {
-    make(&packet).is_some()
+fn send(packet: Packet, slot: SlotNumber) -> bool {
+    make(&packet, slot).is_some()
 }
 
 #[inline(always)]
-fn make(packet: &Packet) -> Option<()> {
-    let (context, _, slot) = answered(packet)?;
+fn make(packet: &Packet, slot: SlotNumber) -> Option<()> {
+    let context = Context::now()?;
+    let slot = SlotRef::get(slot)?;
     let addressing = conntrack::to_server(&context, slot).ok()?;
     answer::syn(packet, &context.setup.settings, addressing, isn(slot), copy(slot)?)
 }
