@@ -3,6 +3,7 @@
 mod command;
 mod error;
 mod reload;
+mod resets;
 mod serve;
 mod slow_start;
 mod start;
@@ -28,6 +29,7 @@ use crate::preflight;
 use crate::roster::Roster;
 use crate::socket::{Listener, Request};
 
+use self::resets::Resets;
 use self::slow_start::SlowStarts;
 
 pub use error::Error;
@@ -65,6 +67,9 @@ struct Agent {
     checks: plan::Checks,
     checker: Option<Checker>,
     expiry: ExpiryWatch,
+    resets: Resets,
+    /// Whether our own link is there; without it nothing that a check finds says anything.
+    has_carrier: bool,
     slow_starts: SlowStarts,
     health_sender: mpsc::Sender<health::Event>,
     /// Held as long as the agent lives, so that nobody else changes what is pinned.

@@ -2,19 +2,25 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use lb_common::event::ConnectFailed;
 use lb_common::tcp::State;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::{Agent, Error, Inputs, Signal, complain};
-use crate::config::model::OnMarkedDown;
+use crate::control::WantedFrontend;
+use crate::dataplane::events::Events;
 use crate::health::report::{NoServer, StateChange};
 use crate::health::{Checker, Event, Transition};
-use crate::neighbours::{self, NextHop};
+use crate::neighbours::{self, Interface, NextHop};
 use crate::plan;
+use crate::sweep;
 
 /// How often the agent looks whether those that have left have lost their last connection.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// How often expired connections are taken out of the count of a frontend that may have so many.
+const RECOUNT: Duration = Duration::from_secs(60);
 
 /// How often the shares of servers that start slowly grow.
 const GROWTH: Duration = Duration::from_secs(1);
@@ -23,11 +29,14 @@ impl Agent {
     /// Follows events until a signal to end comes, and returns its name. Nothing else ends it: a
     /// balancer that forwards is worth more than one that has taken in every event.
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> &'static str {
+        let mut failed_connects = self.failed_connects();
         self.follow_health();
         let mut sweeps = interval(SWEEP);
         let mut growth = interval(GROWTH);
         growth.set_missed_tick_behavior(MissedTickBehavior::Delay);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut recounts = interval(RECOUNT);
+        recounts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 signal = inputs.signals.next() => match signal {
@@ -36,6 +45,7 @@ impl Agent {
                 },
                 Some(event) = inputs.health.recv() => complain(self.on_health(&event)),
                 Some(event) = inputs.neighbours.recv() => complain(self.on_neighbour(event)),
+                Some(failed) = next(&mut failed_connects) => complain(self.on_failed_connect(&failed)),
                 Some(request) = inputs.requests.recv() => {
                     let answer = self.obey(request.command).await;
                     // Whoever asked may be gone.
@@ -43,6 +53,7 @@ impl Agent {
                 }
                 _ = growth.tick(), if !self.slow_starts.is_empty() => complain(self.advance_slow_starts()),
                 _ = sweeps.tick() => complain(self.sweep().map(drop)),
+                _ = recounts.tick() => complain(self.forget_expired()),
             }
         }
     }
@@ -53,8 +64,17 @@ impl Agent {
         let targets = plan::targets(&self.config, &self.checks, self.roster.status());
         match &mut self.checker {
             Some(checker) => checker.retarget(&targets),
-            None => self.checker = Some(Checker::start(&targets, &self.health_sender)),
+            None => {
+                let checker = Checker::start(&targets, &self.health_sender);
+                checker.suspend(!self.has_carrier);
+                self.checker = Some(checker);
+            }
         }
+    }
+
+    /// What the program reports of connects that fail; without it, checks alone find out.
+    fn failed_connects(&mut self) -> Option<Events> {
+        self.control.maps_mut().take_events().inspect_err(|error| error!("{error}")).ok()
     }
 
     /// Gives back the numbers of those that have left and have no connection any more, and tells how
@@ -73,6 +93,15 @@ impl Agent {
         Ok(released)
     }
 
+    /// Forgets connections that have expired, where they count.
+    fn forget_expired(&self) -> Result<(), Error> {
+        let is_limited = |frontend: &WantedFrontend| frontend.limits.max_connections > 0;
+        if self.control.wanted().frontends.iter().any(is_limited) {
+            sweep::sweep(self.control.maps(), self.ticker.now()?)?;
+        }
+        Ok(())
+    }
+
     /// Has the resolver follow all servers that connections go to.
     pub(super) fn follow_next_hops(&self) {
         let servers = self.control.servers().iter();
@@ -83,10 +112,30 @@ impl Agent {
         match event {
             neighbours::Event::NextHop(next_hop) => self.on_next_hop(next_hop),
             neighbours::Event::Interface(now) => {
-                warn!("{} has changed: MAC address {}, MTU {}", now.name, now.mac, now.mtu);
-                self.control.set_interface(now.mac, now.mtu);
+                self.on_interface(&now);
                 Ok(())
             }
+        }
+    }
+
+    fn on_interface(&mut self, now: &Interface) {
+        let wanted = self.control.wanted();
+        if (now.mac, now.mtu) != (wanted.mac, wanted.mtu) {
+            warn!("{} has changed: MAC address {}, MTU {}", now.name, now.mac, now.mtu);
+            self.control.set_interface(now.mac, now.mtu);
+        }
+        if now.has_carrier == self.has_carrier {
+            return;
+        }
+        self.has_carrier = now.has_carrier;
+        if now.has_carrier {
+            info!("{} has its carrier again: all servers are checked", now.name);
+            self.resets.forget();
+        } else {
+            warn!("{} has lost its carrier: the servers are not checked meanwhile", now.name);
+        }
+        if let Some(checker) = &self.checker {
+            checker.suspend(!now.has_carrier);
         }
     }
 
@@ -116,10 +165,9 @@ impl Agent {
         self.control.set_up(number, event.health.is_up())?;
         if let Some(transition) = event.transition {
             self.report(number, event, transition);
-            if transition == Transition::Down {
-                self.end_host_connections(number);
-            }
         }
+        // Before anything that takes its time: clients wait.
+        self.on_evidence(event)?;
         self.publish()
     }
 
@@ -168,17 +216,6 @@ impl Agent {
         }
     }
 
-    /// Ends the connections of this host's own clients to a server, if they can go elsewhere.
-    fn end_host_connections(&mut self, number: u16) {
-        let Some(server) = self.roster.status().server(number) else { return };
-        let backend = self.config.backends.iter().find(|backend| backend.name == server.backend);
-        let is_reset = backend.is_some_and(|backend| backend.on_marked_down == OnMarkedDown::Reset);
-        if is_reset && self.roster.usable_in(&server.backend) > 0 {
-            let name = self.roster.server_name(number);
-            self.host_clients.end_connections(self.control.maps(), number, &name);
-        }
-    }
-
     /// Established connections of a server.
     fn sessions(&self, server: u16) -> u64 {
         let Ok(view) = self.control.maps().slots.view() else { return 0 };
@@ -190,5 +227,20 @@ impl Agent {
 
     pub(super) fn publish(&mut self) -> Result<(), Error> {
         Ok(self.board.write(self.roster.status())?)
+    }
+}
+
+/// The next report; none for ever where there are no reports.
+async fn next(events: &mut Option<Events>) -> Option<ConnectFailed> {
+    match events {
+        Some(reader) => match reader.next().await {
+            Ok(event) => Some(event),
+            Err(error) => {
+                error!("failed connects are not followed any more: {error}");
+                *events = None;
+                None
+            }
+        },
+        None => std::future::pending().await,
     }
 }

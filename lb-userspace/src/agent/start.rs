@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
+use super::resets::Resets;
 use super::slow_start::SlowStarts;
 use super::{Agent, Error, Inputs, Options, Outputs, complain};
 use crate::compatibility::{self, Running};
@@ -188,6 +189,8 @@ impl Agent {
             checks: Vec::new(),
             checker: None,
             expiry: ExpiryWatch::default(),
+            resets: Resets::new()?,
+            has_carrier: true,
             slow_starts: SlowStarts::default(),
             health_sender,
             claim,

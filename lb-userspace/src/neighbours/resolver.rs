@@ -28,7 +28,7 @@ pub struct Resolver {
 pub enum Event {
     /// A server's next hop is now this.
     NextHop(NextHop),
-    /// The interface has another MAC address or MTU.
+    /// The interface has another MAC address or MTU, or has lost its carrier or has it again.
     Interface(Interface),
 }
 
@@ -223,7 +223,8 @@ impl Follower {
         match Interface::lookup(&self.interface.name).await {
             Ok(now) => {
                 let known = std::mem::replace(&mut self.interface, now.clone());
-                ((now.mac, now.mtu) != (known.mac, known.mtu)).then_some(now)
+                let essence = |interface: &Interface| (interface.mac, interface.mtu, interface.has_carrier);
+                (essence(&now) != essence(&known)).then_some(now)
             }
             Err(error) => {
                 error!("{error}; nothing is forwarded");

@@ -1,0 +1,114 @@
+//! The connections of a server that is DOWN are ended, unless the fault may be ours.
+
+use std::collections::BTreeSet;
+
+use lb_common::event::ConnectFailed;
+use tracing::{info, warn};
+
+use super::{Agent, Error};
+use crate::config::model::OnMarkedDown;
+use crate::dataplane::status::{Admin, ServerStatus};
+use crate::health::{Event, Evidence, Transition, Verdict};
+use crate::reset::{Ended, Resetter};
+
+/// Servers that are DOWN and whose connections are still there.
+pub(super) struct Resets {
+    resetter: Resetter,
+    evidence: Evidence,
+    due: BTreeSet<u16>,
+}
+
+impl Resets {
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self { resetter: Resetter::new()?, evidence: Evidence::default(), due: BTreeSet::new() })
+    }
+
+    /// Nothing that was seen before counts any more, as after our own link was down. What is due stays
+    /// due, and waits for new evidence.
+    pub fn forget(&mut self) {
+        self.evidence.clear();
+    }
+}
+
+impl Agent {
+    /// Takes in what a check has found, and ends the connections of the servers of which it is clear
+    /// now that they are dead.
+    pub(super) fn on_evidence(&mut self, event: &Event) -> Result<(), Error> {
+        let number = event.server as u16;
+        match event.transition {
+            Some(Transition::Down) if self.is_to_be_reset(number) => {
+                self.resets.due.insert(number);
+            }
+            Some(Transition::Up) => {
+                self.resets.due.remove(&number);
+            }
+            _ => {}
+        }
+        if let Some(check) = event.health.last_check() {
+            self.resets.evidence.record(event.server, check);
+        }
+        for server in self.resets.due.clone() {
+            self.judge(server)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the connections of a server that is DOWN, if it is clear by now that it is dead.
+    fn judge(&mut self, server: u16) -> Result<(), Error> {
+        let others: Vec<usize> = self.usable_beside(server).map(|other| other.number.into()).collect();
+        match self.resets.evidence.verdict(server.into(), others) {
+            Verdict::Wait => Ok(()),
+            Verdict::CheckNow(servers) => {
+                let checker = self.checker.iter();
+                checker.for_each(|checker| servers.iter().for_each(|server| checker.check_now(*server)));
+                Ok(())
+            }
+            Verdict::Reset => {
+                self.resets.due.remove(&server);
+                self.end_connections(server)
+            }
+        }
+    }
+
+    fn end_connections(&mut self, server: u16) -> Result<(), Error> {
+        let name = self.roster.server_name(server);
+        let now = self.ticker.now()?;
+        let Ended { reset, given_up, unsent } =
+            self.resets.resetter.end_all(self.control.maps(), server, now)?;
+        info!("Server {name}: {reset} connections reset, {given_up} attempts to connect given up");
+        if unsent > 0 {
+            warn!("Server {name}: {unsent} of the packets that say so could not be sent");
+        }
+        self.host_clients.end_connections(self.control.maps(), server, &name);
+        Ok(())
+    }
+
+    fn is_to_be_reset(&self, server: u16) -> bool {
+        let Some(server) = self.roster.status().server(server) else { return false };
+        let backend = self.config.backends.iter().find(|backend| backend.name == server.backend);
+        backend.is_some_and(|backend| backend.on_marked_down == OnMarkedDown::Reset)
+    }
+
+    /// The other servers of a server's backend that new connections can go to.
+    fn usable_beside(&self, number: u16) -> impl Iterator<Item = &ServerStatus> {
+        let status = self.roster.status();
+        let backend = status.server(number).map(|server| &server.backend);
+        status.servers.iter().filter(move |server| {
+            let is_usable = server.is_up() && server.admin == Admin::Ready && !server.leaving;
+            let is_reachable = self.control.next_hop(server.number).is_some();
+            Some(&server.backend) == backend && server.number != number && is_usable && is_reachable
+        })
+    }
+
+    /// A client's connect has failed: enough of them take a server DOWN before its next check.
+    pub(super) fn on_failed_connect(&self, failed: &ConnectFailed) -> Result<(), Error> {
+        let mut established = 0;
+        for (frontend, _) in self.control.frontends().iter() {
+            established += self.control.maps().path(frontend, failed.server)?.established;
+        }
+        if let Some(checker) = &self.checker {
+            checker.connect_failed(failed.server.into(), established);
+        }
+        Ok(())
+    }
+}
