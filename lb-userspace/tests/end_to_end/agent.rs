@@ -143,11 +143,11 @@ fn a_server_that_was_down_stays_down_until_its_checks_pass() -> Result<()> {
 
     let mut config = config;
     for backend in &mut config.backend {
-        // The first check comes at once, and is not to be the one that decides.
+        // The first checks pass, and are not to be the ones that decide.
         backend.check.rise = 200;
     }
-    let adopter = xlb.start(&config.to_toml())?;
     stage.web[0] = Some(Nginx::start(&stage.lab.servers[0], WEB_PORT)?);
+    let adopter = xlb.start(&config.to_toml())?;
     let answers = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), CONNECTIONS)?);
     assert_shares(&answers, &EQUAL[1..]);
     assert_eq!(stage.server("bettley")?.state, "DOWN");
