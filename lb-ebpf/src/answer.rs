@@ -85,6 +85,7 @@ pub const fn syn_len(syn: &Syn) -> usize {
 
 /// Makes a frame of that length the client's SYN once more, to another server.
 #[inline(always)]
+#[must_use]
 pub fn syn(packet: &Packet, settings: &Settings, addressing: Rewrite, isn: Seq, syn: &Syn) -> Option<()> {
     let headers = Headers {
         addressing,

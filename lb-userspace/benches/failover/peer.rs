@@ -61,9 +61,9 @@ pub fn frontend(lab: &Lab) -> SocketAddr {
 fn xlb_config(lab: &Lab) -> Config {
     Config::new("native").serve(NAME, PORT, lab).with(|config| {
         let two_seconds = || "2s".to_owned();
-        let kind = "tcp".to_owned();
-        config.backend[0].check =
-            Check { kind, interval: two_seconds(), timeout: two_seconds(), fall: 3, rise: 2 };
+        let check = &mut config.backend[0].check;
+        (check.kind, check.interval, check.timeout) = ("tcp".to_owned(), two_seconds(), two_seconds());
+        (check.fall, check.rise) = (3, 2);
     })
 }
 

@@ -62,14 +62,12 @@ impl Agent {
     /// are.
     pub(super) fn follow_health(&mut self) {
         let targets = plan::targets(&self.config, &self.checks, self.roster.status());
-        match &mut self.checker {
-            Some(checker) => checker.retarget(&targets),
-            None => {
-                let checker = Checker::start(&targets, &self.health_sender);
-                checker.suspend(!self.has_carrier);
-                self.checker = Some(checker);
-            }
+        if let Some(checker) = &mut self.checker {
+            return checker.retarget(&targets);
         }
+        let checker = Checker::start(&targets, &self.health_sender);
+        checker.suspend(!self.has_carrier);
+        self.checker = Some(checker);
     }
 
     /// What the program reports of connects that fail; without it, checks alone find out.
@@ -163,12 +161,12 @@ impl Agent {
             warn!("{}: {warning}", self.roster.server_name(number));
         }
         self.control.set_up(number, event.health.is_up())?;
+        // What the log says, the next agent finds, should this one be killed now.
+        self.publish()?;
         if let Some(transition) = event.transition {
             self.report(number, event, transition);
         }
-        // Before anything that takes its time: clients wait.
-        self.on_evidence(event)?;
-        self.publish()
+        self.on_evidence(event)
     }
 
     /// A server that has come back gets its share bit by bit, if the configuration wants it so.
