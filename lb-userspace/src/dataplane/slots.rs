@@ -97,6 +97,16 @@ impl SlotStates {
 }
 
 impl SlotViewMut {
+    /// Changes a slot, and returns what `change` does; none if there is no such slot.
+    pub fn change<T>(&mut self, number: u32, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        let Self(view) = self;
+        if number >= view.count {
+            return None;
+        }
+        // SAFETY: as in `change_used`.
+        Some(change(unsafe { &mut *view.slot(number).cast_mut() }))
+    }
+
     /// Changes every slot that has ever been used, and returns how many there are.
     pub fn change_used(&mut self, mut change: impl FnMut(&mut Slot)) -> u32 {
         let Self(view) = self;

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use etherparse::IpNumber;
+use lb_common::reason::Disposition;
 use lb_common::tcp::{Flags, State};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -11,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::connection::Connection;
 use crate::frame::{Frame, ICMP_AT, IP_AT, OPTIONS_AT, QUOTE_AT, TCP_AT};
 use crate::icmp::{About, BOTH, ERRORS};
-use crate::rig::{CLIENT, OUR_MAC, Out, Rig, client};
+use crate::rig::{CLIENT, OUR_MAC, Out, Rig, client, server};
 
 /// How many frames are tried of each kind.
 const CASES: u32 = 2000;
@@ -179,16 +180,59 @@ fn may_change_tcp(frame: &[u8], at: usize) -> bool {
     }
 }
 
-/// Runs a frame; the rig itself looks at the checksums, and at frames that are passed. Tells
-/// whether it was forwarded.
-fn holds(rig: &Rig, frame: &[u8]) -> Result<bool, TestCaseError> {
-    let Out::Sent(sent) = rig.run(frame) else { return Ok(false) };
+/// What became of a frame that keeps the laws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Passed,
+    Dropped,
+    Forwarded,
+    /// Its sender got a RST.
+    Reset,
+    /// The next server got a SYN.
+    MovedOn,
+}
+
+/// Runs a frame; the rig itself looks at the checksums, at frames that are passed, and at the reasons.
+/// Tells what became of it.
+pub fn holds(rig: &Rig, frame: &[u8]) -> Result<Kind, TestCaseError> {
+    Ok(match rig.run(frame) {
+        Out::Passed(_) => Kind::Passed,
+        Out::Dropped(_) => Kind::Dropped,
+        Out::Answered(reason, sent) if reason.disposition() == Disposition::Reset => is_reset(frame, &sent)?,
+        Out::Answered(_, sent) if sent[TCP_AT + 13] == Flags::SYN => is_syn(&sent)?,
+        // An answer that the client gets after all is one that is forwarded.
+        Out::Answered(_, sent) | Out::Sent(sent) => is_forwarded(frame, &sent)?,
+    })
+}
+
+/// Nothing has changed but what a rewrite may change.
+fn is_forwarded(frame: &[u8], sent: &[u8]) -> Result<Kind, TestCaseError> {
+    prop_assert_eq!(sent.len(), frame.len());
     prop_assert_eq!(&sent[6..12], OUR_MAC.0);
     prop_assert_eq!(sent[IP_AT + 8] + 1, frame[IP_AT + 8]);
     for (at, (new, old)) in sent.iter().zip(frame).enumerate() {
         prop_assert!(new == old || may_change(frame, at), "byte {}: {:02x?} became {:02x?}", at, frame, sent);
     }
-    Ok(true)
+    Ok(Kind::Forwarded)
+}
+
+/// A bare RST goes back the way that the frame came.
+fn is_reset(frame: &[u8], sent: &[u8]) -> Result<Kind, TestCaseError> {
+    prop_assert_eq!(sent.len(), OPTIONS_AT);
+    prop_assert_eq!([&sent[6..12], &sent[..6]].concat(), &frame[..12]);
+    prop_assert_eq!([&sent[30..34], &sent[26..30]].concat(), &frame[26..34]);
+    prop_assert_eq!([&sent[36..38], &sent[34..36]].concat(), &frame[34..38]);
+    prop_assert_eq!(sent[TCP_AT + 13] & !Flags::ACK, Flags::RST);
+    prop_assert_eq!(frame[TCP_AT + 13] & Flags::RST, 0, "no RST for a RST");
+    Ok(Kind::Reset)
+}
+
+/// A SYN without data goes to a server.
+fn is_syn(sent: &[u8]) -> Result<Kind, TestCaseError> {
+    prop_assert_eq!(&sent[6..12], OUR_MAC.0);
+    prop_assert_eq!(sent.len(), TCP_AT + usize::from(sent[TCP_AT + 12] >> 4) * 4);
+    prop_assert!((0..3).any(|number| server(number).socket.ip().octets() == sent[30..34]));
+    Ok(Kind::MovedOn)
 }
 
 fn runner() -> TestRunner {
@@ -204,8 +248,8 @@ fn half_valid_frames() {
     let outcome = runner().run(&cases(), |case| {
         let n: u16 = opened.replace(opened.get() + 1);
         let connection = Connection::in_state(&rig, client(1, 10_000 + n), case.state);
-        let is_forwarded = holds(&rig, &case.frame(&connection))?;
-        forwarded.set(forwarded.get() + u32::from(is_forwarded));
+        let kind = holds(&rig, &case.frame(&connection))?;
+        forwarded.set(forwarded.get() + u32::from(kind == Kind::Forwarded));
         Ok(())
     });
     outcome.unwrap();
@@ -220,8 +264,8 @@ fn half_valid_errors() {
     let outcome = runner().run(&icmp_cases(), |case| {
         let n: u16 = opened.replace(opened.get() + 1);
         let connection = Connection::in_state(&rig, client(1, 10_000 + n), case.state);
-        let is_forwarded = holds(&rig, &case.frame(&connection))?;
-        forwarded.set(forwarded.get() + u32::from(is_forwarded));
+        let kind = holds(&rig, &case.frame(&connection))?;
+        forwarded.set(forwarded.get() + u32::from(kind == Kind::Forwarded));
         Ok(())
     });
     outcome.unwrap();

@@ -72,11 +72,7 @@ impl Connection {
     /// The connection of a SYN by what was sent to the server: that it goes where it does, no test
     /// has to know.
     fn given(rig: &Rig, client: End, syn: &Frame, sent: &[u8]) -> Self {
-        let socket = |addr: usize, port: usize| {
-            let addr: [u8; 4] = sent[addr..addr + 4].try_into().expect("four bytes");
-            SocketAddrV4::new(addr.into(), u16::from_be_bytes([sent[port], sent[port + 1]]))
-        };
-        let (nat, server_socket) = (socket(26, 34), socket(30, 36));
+        let (nat, server_socket) = nat_of(sent);
         let is_it =
             |number: &u16| rig.control.wanted().servers[usize::from(*number)].address == server_socket;
         Self {
@@ -262,6 +258,15 @@ impl Connection {
     pub fn state(&self, rig: &Rig) -> State {
         self.slot(rig).word().state()
     }
+}
+
+/// A forwarded packet's source and destination.
+pub fn nat_of(sent: &[u8]) -> (SocketAddrV4, SocketAddrV4) {
+    let socket = |addr: usize, port: usize| {
+        let addr: [u8; 4] = sent[addr..addr + 4].try_into().expect("four bytes");
+        SocketAddrV4::new(addr.into(), u16::from_be_bytes([sent[port], sent[port + 1]]))
+    };
+    (socket(26, 34), socket(30, 36))
 }
 
 /// The acknowledgement field of a segment.

@@ -195,7 +195,8 @@ impl Rig {
         self.control.maps().reason(reason).expect("can be read")
     }
 
-    fn reasons(&self) -> Vec<u64> {
+    /// How often each was.
+    pub fn reasons(&self) -> Vec<u64> {
         Reason::ALL.iter().map(|reason| self.reason(*reason)).collect()
     }
 
