@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use lb_lab::config::{Check, Config};
+use lb_lab::config::Config;
 use lb_lab::log::Log;
 use lb_lab::{Balancer, HaProxy, Lab, Result, Xlb};
 
