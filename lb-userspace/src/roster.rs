@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use crate::clock;
 use crate::config::Config;
 use crate::dataplane::attach::Mode;
-use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, HealthStatus, ServerStatus, Status};
+use crate::dataplane::status::{CheckStatus, FrontendStatus, HealthStatus, ServerStatus, Status};
 use crate::health::{CheckResult, Health};
 use crate::neighbours::Interface;
 use crate::numbering::Numbers;
@@ -96,9 +96,8 @@ impl Roster {
     /// How many active and how many backup servers of a backend may be used.
     #[must_use]
     pub fn usable_in(&self, backend: &str) -> (usize, usize) {
-        let of_backend =
-            self.status.servers.iter().filter(|server| server.backend == backend && !server.leaving);
-        let usable = of_backend.filter(|server| server.is_up() && server.admin == Admin::Ready);
+        let of_backend = self.status.servers.iter().filter(|server| server.backend == backend);
+        let usable = of_backend.filter(|server| server.takes_connections());
         let (backup, active): (Vec<_>, Vec<_>) = usable.partition(|server| server.backup);
         (active.len(), backup.len())
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Agent, Error, check_host, start, warn_of};
 use crate::compatibility;
@@ -11,6 +11,7 @@ use crate::dataplane::status::Status;
 use crate::neighbours::{self, Interface};
 use crate::plan;
 use crate::roster::Roster;
+use crate::sweep;
 
 /// How long a packet may be under way through the program, with room to spare: after that, none has
 /// a number in its hands that has been given back.
@@ -31,8 +32,14 @@ impl Agent {
         let checks = plan::checks(&loaded.config)?;
         let routes = loaded.config.servers().map(|(_, server)| *server.address.ip());
         neighbours::check_routes(&interface, routes).await?;
+        sweep::sweep(self.control.maps(), self.ticker.now()?)?;
         if self.sweep()? > 0 {
             tokio::time::sleep(UNDER_WAY).await;
+        }
+        if (loaded.config.host_clients, &loaded.config.cgroup)
+            != (self.config.host_clients, &self.config.cgroup)
+        {
+            warn!("`host_clients` and `cgroup` take effect when the agent is started again");
         }
         let before = self.roster.status().clone();
         let mut wanted = plan::wanted(&loaded.config, &interface, &before);

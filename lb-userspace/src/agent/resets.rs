@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use lb_common::event::ConnectFailed;
 use tracing::{info, warn};
 
-use super::{Agent, Error};
+use super::{Agent, Error, complain};
 use crate::config::model::OnMarkedDown;
-use crate::dataplane::status::{Admin, ServerStatus};
+use crate::dataplane::status::ServerStatus;
 use crate::health::{Event, Evidence, Transition, Verdict};
 use crate::reset::{Ended, Resetter};
 
@@ -23,6 +23,12 @@ impl Resets {
         Ok(Self { resetter: Resetter::new()?, evidence: Evidence::default(), due: BTreeSet::new() })
     }
 
+    /// A server has no number any more; the next one with it is another.
+    pub fn forget_server(&mut self, number: u16) {
+        self.evidence.forget(number.into());
+        self.due.remove(&number);
+    }
+
     /// Nothing that was seen before counts any more, as after our own link was down. What is due stays
     /// due, and waits for new evidence.
     pub fn forget(&mut self) {
@@ -33,39 +39,46 @@ impl Resets {
 impl Agent {
     /// Takes in what a check has found, and ends the connections of the servers of which it is clear
     /// now that they are dead.
-    pub(super) fn on_evidence(&mut self, event: &Event) -> Result<(), Error> {
+    pub(super) fn on_evidence(&mut self, event: &Event) {
         let number = event.server as u16;
-        match event.transition {
-            Some(Transition::Down) if self.is_to_be_reset(number) => {
-                self.resets.due.insert(number);
-            }
-            Some(Transition::Up) => {
-                self.resets.due.remove(&number);
-            }
-            _ => {}
+        if event.transition == Some(Transition::Down) && self.is_to_be_reset(number) {
+            self.resets.due.insert(number);
         }
-        if let Some(check) = event.health.last_check() {
-            self.resets.evidence.record(event.server, check);
+        match event.health.last_check() {
+            Some(check) if check.status.is_of_check() => self.resets.evidence.record(event.server, check),
+            // Connects of clients say nothing of when the server failed: a check does.
+            _ => self.check_now(&[event.server]),
         }
-        for server in self.resets.due.clone() {
-            self.judge(server)?;
+        let due: Vec<u16> = self.resets.due.iter().copied().collect();
+        for server in due {
+            complain(self.judge(server));
         }
-        Ok(())
+    }
+
+    /// The servers that a former agent has left DOWN: it may not have been sure yet.
+    pub(super) fn resume_resets(&mut self) {
+        let servers = self.roster.status().servers.iter().map(|server| server.number);
+        let due: Vec<u16> = servers.filter(|number| self.is_to_be_reset(*number)).collect();
+        self.resets.due.extend(due);
     }
 
     /// Ends the connections of a server that is DOWN, if it is clear by now that it is dead.
     fn judge(&mut self, server: u16) -> Result<(), Error> {
+        if !self.is_to_be_reset(server) {
+            self.resets.due.remove(&server);
+            return Ok(());
+        }
         let others: Vec<usize> = self.usable_beside(server).map(|other| other.number.into()).collect();
         match self.resets.evidence.verdict(server.into(), others) {
             Verdict::Wait => Ok(()),
             Verdict::CheckNow(servers) => {
-                let checker = self.checker.iter();
-                checker.for_each(|checker| servers.iter().for_each(|server| checker.check_now(*server)));
+                self.check_now(&servers);
                 Ok(())
             }
             Verdict::Reset => {
+                self.end_connections(server)?;
                 self.resets.due.remove(&server);
-                self.end_connections(server)
+                Ok(())
             }
         }
     }
@@ -83,8 +96,20 @@ impl Agent {
         Ok(())
     }
 
+    fn check_now(&self, servers: &[usize]) {
+        if let Some(checker) = &self.checker {
+            for server in servers {
+                checker.check_now(*server);
+            }
+        }
+    }
+
+    /// Whether a server is DOWN, and its connections are to end with it.
     fn is_to_be_reset(&self, server: u16) -> bool {
         let Some(server) = self.roster.status().server(server) else { return false };
+        if server.is_up() || server.leaving {
+            return false;
+        }
         let backend = self.config.backends.iter().find(|backend| backend.name == server.backend);
         backend.is_some_and(|backend| backend.on_marked_down == OnMarkedDown::Reset)
     }
@@ -94,7 +119,7 @@ impl Agent {
         let status = self.roster.status();
         let backend = status.server(number).map(|server| &server.backend);
         status.servers.iter().filter(move |server| {
-            let is_usable = server.is_up() && server.admin == Admin::Ready && !server.leaving;
+            let is_usable = server.takes_connections();
             let is_reachable = self.control.next_hop(server.number).is_some();
             Some(&server.backend) == backend && server.number != number && is_usable && is_reachable
         })
@@ -102,6 +127,9 @@ impl Agent {
 
     /// A client's connect has failed: enough of them take a server DOWN before its next check.
     pub(super) fn on_failed_connect(&self, failed: &ConnectFailed) -> Result<(), Error> {
+        if self.checks.iter().flatten().all(|check| check.error_limit.is_none()) {
+            return Ok(());
+        }
         let mut established = 0;
         for (frontend, _) in self.control.frontends().iter() {
             established += self.control.maps().path(frontend, failed.server)?.established;

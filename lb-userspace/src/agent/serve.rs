@@ -31,6 +31,7 @@ impl Agent {
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> &'static str {
         let mut failed_connects = self.failed_connects();
         self.follow_health();
+        self.resume_resets();
         let mut sweeps = interval(SWEEP);
         let mut growth = interval(GROWTH);
         growth.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,9 +82,18 @@ impl Agent {
         if !self.control.has_leaving() {
             return Ok(0);
         }
-        let held = self.control.held(self.ticker.now()?)?;
+        let now = self.ticker.now()?;
+        // What has expired must not count for the next owner of a number.
+        sweep::sweep(self.control.maps(), now)?;
+        let held = self.control.held(now)?;
+        let before: Vec<u16> = self.control.servers().iter().map(|(number, _)| number).collect();
         let released = self.control.sweep(&held);
         if released > 0 {
+            let stays = |number: &u16| self.control.servers().iter().any(|(there, _)| there == *number);
+            for number in before.into_iter().filter(|number| !stays(number)) {
+                self.resets.forget_server(number);
+                self.expiry.forget(number.into());
+            }
             self.roster.retain(self.control.servers(), self.control.frontends());
             self.follow_next_hops();
             self.publish()?;
@@ -166,7 +176,8 @@ impl Agent {
         if let Some(transition) = event.transition {
             self.report(number, event, transition);
         }
-        self.on_evidence(event)
+        self.on_evidence(event);
+        Ok(())
     }
 
     /// A server that has come back gets its share bit by bit, if the configuration wants it so.

@@ -20,6 +20,7 @@ use crate::dataplane::maps::Maps;
 use crate::dataplane::object::{self, PROGRAM, Sizes};
 use crate::dataplane::pins::{Claim, Found, Pins};
 use crate::dataplane::status::{Status, StatusBoard};
+use crate::dataplane::ticker::Ticker;
 use crate::dataplane::{self, table, ticker};
 use crate::health::ExpiryWatch;
 use crate::local::HostClients;
@@ -39,6 +40,9 @@ struct Parts {
     board: StatusBoard,
     resolver: Resolver,
     host_clients: HostClients,
+    ticker: Ticker,
+    resets: Resets,
+    has_carrier: bool,
 }
 
 impl Agent {
@@ -56,6 +60,9 @@ impl Agent {
                 Self::adopt(options, config, &interface, claim, outputs).await
             }
             found => {
+                // Before anything is taken down for it.
+                let routes = config.servers().map(|(_, server)| *server.address.ip());
+                neighbours::check_routes(&interface, routes).await?;
                 clear_away(&options.pins, found, &interface).await?;
                 Self::begin(options, config, &interface, claim, outputs, inputs).await
             }
@@ -90,8 +97,7 @@ impl Agent {
         inputs: &mut Inputs,
     ) -> Result<Self, Error> {
         let wanted = plan::wanted(&config, interface, &Status::default());
-        let routes = config.servers().map(|(_, server)| *server.address.ip());
-        neighbours::check_routes(interface, routes).await?;
+        let resets = Resets::new()?;
         let mut ebpf = object::load(options.object, wanted.sizes)?;
         let board = options.pins.pin_maps(&ebpf)?;
         for name in [PROGRAM, ticker::PROGRAM] {
@@ -103,8 +109,10 @@ impl Agent {
         let numbers = (control.servers(), control.frontends());
         let roster = Roster::new(&config, interface, numbers, &Status::default());
         let resolver = resolver(interface, &control, outputs.neighbours).await?;
-        let parts = Parts { control, roster, board, resolver, host_clients };
-        let mut agent = Self::assemble(options, config, claim, outputs.health, parts)?;
+        let ticker = options.pins.open_ticker()?;
+        let has_carrier = interface.has_carrier;
+        let parts = Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier };
+        let mut agent = Self::assemble(options, config, claim, outputs.health, parts);
         // From now on `xlb detach` knows whose this is.
         agent.publish()?;
         agent.await_next_hops(&mut inputs.neighbours).await?;
@@ -138,12 +146,14 @@ impl Agent {
         let change = control.change(wanted)?;
         let routes = config.servers().map(|(_, server)| *server.address.ip());
         neighbours::check_routes(interface, routes).await?;
+        let (ticker, resets, has_carrier) =
+            (options.pins.open_ticker()?, Resets::new()?, interface.has_carrier);
 
         let roster = Roster::new(&config, interface, (change.servers(), change.frontends()), &before);
         control.apply(change)?;
         let resolver = resolver(interface, &control, outputs.neighbours).await?;
-        let parts = Parts { control, roster, board, resolver, host_clients };
-        let mut agent = Self::assemble(options, config, claim, outputs.health, parts)?;
+        let parts = Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier };
+        let mut agent = Self::assemble(options, config, claim, outputs.health, parts);
         agent.publish()?;
         agent.host_clients.start(&mut ebpf, &agent.options.pins);
         let program = object::program(&mut ebpf, PROGRAM)?;
@@ -174,10 +184,9 @@ impl Agent {
         claim: Claim,
         health_sender: mpsc::Sender<crate::health::Event>,
         parts: Parts,
-    ) -> Result<Self, Error> {
-        let ticker = options.pins.open_ticker()?;
-        let Parts { control, roster, board, resolver, host_clients } = parts;
-        Ok(Self {
+    ) -> Self {
+        let Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier } = parts;
+        Self {
             options,
             config,
             control,
@@ -189,12 +198,12 @@ impl Agent {
             checks: Vec::new(),
             checker: None,
             expiry: ExpiryWatch::default(),
-            resets: Resets::new()?,
-            has_carrier: true,
+            resets,
+            has_carrier,
             slow_starts: SlowStarts::default(),
             health_sender,
             claim,
-        })
+        }
     }
 
     /// Pins a new attachment, and says that it is there.

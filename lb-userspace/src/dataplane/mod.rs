@@ -116,6 +116,11 @@ pub enum Error {
     /// The status has grown too long for its map.
     #[error("the names and messages of the servers do not fit the map that the CLI reads them from")]
     StatusTooLong,
+    /// Connections could not be ended.
+    #[error(
+        "cannot open a raw socket, to end connections to dead servers with: {0}; xlb needs root, or CAP_NET_RAW"
+    )]
+    RawSocket(#[source] std::io::Error),
     /// There is no memory to prepare the maps in.
     #[error("out of memory")]
     OutOfMemory,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aya::maps::Map;
 use lb_common::slot::{Details, Slot, Word};
+use lb_common::time::Tick;
 use memmap2::MmapRaw;
 
 use super::{Error, memory, table};
@@ -79,6 +80,17 @@ impl SlotStates {
     #[must_use]
     pub fn view(&self) -> &SlotView {
         &self.0
+    }
+
+    /// Has a slot's time begin anew.
+    pub fn touch(&self, number: u32, now: Tick) {
+        let Self(view) = self;
+        if number < view.count {
+            // SAFETY: as in `swap`; an aligned word that the program reads and writes as a whole.
+            let last_seen = unsafe { (&raw const (*view.slot(number)).last_seen).cast::<u32>().cast_mut() };
+            // SAFETY: as above.
+            unsafe { AtomicU32::from_ptr(last_seen) }.store(now.0, Ordering::Relaxed);
+        }
     }
 
     /// Changes a slot's state from `old` to `new`, unless a packet has changed it; tells whether it

@@ -107,6 +107,12 @@ impl ServerStatus {
         self.runtime_weight.unwrap_or(self.weight)
     }
 
+    /// Whether it may get new connections: it is UP, in use, and has a weight.
+    #[must_use]
+    pub fn takes_connections(&self) -> bool {
+        self.is_up() && self.admin == Admin::Ready && !self.leaving && self.effective_weight() > 0
+    }
+
     /// Whether its health allows new connections.
     #[must_use]
     pub fn is_up(&self) -> bool {

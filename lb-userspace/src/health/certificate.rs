@@ -57,6 +57,11 @@ pub struct ExpiryWarning {
 }
 
 impl ExpiryWatch {
+    /// Forgets a server, as one that is removed.
+    pub fn forget(&mut self, server: usize) {
+        self.warned.remove(&server);
+    }
+
     /// Looks at a server's certificate, and gives a warning once a day from 14 days ahead.
     pub fn look(&mut self, server: usize, expires: SystemTime, now: SystemTime) -> Option<ExpiryWarning> {
         if now + AHEAD < expires {

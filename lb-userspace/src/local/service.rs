@@ -14,6 +14,8 @@ use crate::dataplane::pins::Pins;
 
 /// Serves the clients on this host, as far as that is wanted and possible.
 pub struct HostClients {
+    is_wanted: bool,
+    /// Where the programs are to be attached; none if they cannot be.
     cgroup: Option<PathBuf>,
     destroyer: Destroyer,
 }
@@ -23,12 +25,14 @@ impl HostClients {
     pub fn prepare(config: &Config, ebpf: &mut Ebpf) -> Self {
         let cgroup = config.host_clients.then(|| find_and_load(config, ebpf));
         let cgroup = cgroup.and_then(|found| found.inspect_err(complain).ok());
-        Self { cgroup, destroyer: Destroyer::default() }
+        Self { is_wanted: config.host_clients, cgroup, destroyer: Destroyer::default() }
     }
 
-    /// Attaches the programs, or takes off those of a former agent if none are wanted now.
+    /// Attaches the programs, or takes off those of a former agent if none are wanted now. Those of a
+    /// former agent stay where ours cannot be loaded.
     pub fn start(&self, ebpf: &mut Ebpf, pins: &Pins) {
         let outcome = match &self.cgroup {
+            None if self.is_wanted => return,
             None => programs::detach(pins),
             Some(cgroup) => programs::attach(ebpf, pins, cgroup).inspect(|()| {
                 info!("balancing clients on this host, in the cgroup {}", cgroup.display());

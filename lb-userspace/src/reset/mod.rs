@@ -23,7 +23,9 @@ use crate::dataplane::slots::SlotStates;
 
 /// Ends connections.
 pub struct Resetter {
-    socket: RawSocket,
+    to_clients: RawSocket,
+    /// One of its own: what waits for a dead server's neighbour entry must not hold up clients.
+    to_servers: RawSocket,
 }
 
 /// How many connections of a server were ended.
@@ -33,15 +35,15 @@ pub struct Ended {
     pub reset: u64,
     /// Attempts to connect that were given up: the client's next SYN goes to another server.
     pub given_up: u64,
-    /// Packets that could not be sent; the program answers these connections when they speak.
+    /// Packets to clients that could not be sent; the program answers these connections when they speak.
     pub unsent: u64,
 }
 
 impl Resetter {
     /// Opens the raw socket, in the network namespace of the calling thread.
     pub fn new() -> Result<Self, Error> {
-        let socket = RawSocket::open().map_err(|source| Error::File { path: "raw socket".into(), source })?;
-        Ok(Self { socket })
+        let open = || RawSocket::open().map_err(Error::RawSocket);
+        Ok(Self { to_clients: open()?, to_servers: open()? })
     }
 
     /// Ends all connections of a server; `now` is the data plane's time.
@@ -60,8 +62,11 @@ impl Resetter {
                 maps.occupancy.remove_one(slot.tuple.frontend());
             }
             ended.reset += 1;
-            let sent = resets(setup, number, &slot).map(|reset| self.socket.send(&reset));
+            let [client, server] = resets(setup, number, &slot);
+            let sent = client.map(|reset| self.to_clients.send(&reset));
             ended.unsent += sent.filter(Result::is_err).count() as u64;
+            // A dead server need not be told; one that lives is answered when it speaks.
+            server.for_each(|reset| drop(self.to_servers.send(&reset)));
         }
         Ok(ended)
     }
@@ -81,6 +86,8 @@ fn end(states: &SlotStates, setup: &Setup, number: u32, now: Tick) -> Option<Slo
         if !word.is_live(slot.last_seen, now, &setup.frontend(slot.tuple.frontend()).timeouts) {
             return None;
         }
+        // From now on for as long as either side may still speak, however long both were silent.
+        states.touch(number, now);
         if states.swap(number, word, word.with(state, Fins::NONE)) {
             return Some(slot);
         }
@@ -88,14 +95,14 @@ fn end(states: &SlotStates, setup: &Setup, number: u32, now: Tick) -> Option<Slo
     None
 }
 
-/// The packets that end a connection, to both sides.
-fn resets(setup: &Setup, number: u32, slot: &Slot) -> impl Iterator<Item = Reset> + use<> {
+/// The packets that end a connection, to the client and to the server.
+fn resets(setup: &Setup, number: u32, slot: &Slot) -> [impl Iterator<Item = Reset> + use<>; 2] {
     let [client, server] = slot.sides;
     let (frontend, peer) = (setup.frontend(slot.tuple.frontend()), setup.server(slot.server));
     let to_client = to_client(frontend, slot);
     let to_server = to_server(setup, peer, number);
     let numbers = [(to_client, server.end, client.ack), (to_server, client.end, server.ack)];
-    numbers.into_iter().flat_map(|(template, sent, acknowledged)| {
+    numbers.map(|(template, sent, acknowledged)| {
         expected(sent, acknowledged).map(move |seq| Reset { seq, ..template })
     })
 }

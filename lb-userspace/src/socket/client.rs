@@ -41,7 +41,9 @@ pub fn ask(path: &Path, command: &Command) -> Result<String, NoAnswer> {
         stream.write_all(format!("{command}\n").as_bytes())?;
         stream.shutdown(Shutdown::Write)?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).map(|_| answer)
+        stream.read_to_string(&mut answer)?;
+        // An agent that ends in the middle has not answered, and an empty answer would mean success.
+        if answer.ends_with('\n') { Ok(answer) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     });
     answer.map(|answer| answer.trim_end().to_owned()).map_err(|source| {
         let path = path.to_owned();
