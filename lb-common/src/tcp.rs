@@ -280,9 +280,9 @@ pub fn follow(
     if state.is_half_open() && direction == Direction::ToClient {
         return answer(state, sender, receiver, segment);
     }
-    if state == State::SynSent || state == State::Closed {
-        // Before the server's answer the client has nothing to say, not even RST; after a RST
-        // nothing counts.
+    if state == State::SynSent || state == State::Closed || state.is_given_up() {
+        // Before the server's answer the client has nothing to say, not even RST; after a RST, ours
+        // too, nothing counts.
         return unchanged;
     }
     if segment.flags.has(Flags::RST) {

@@ -7,12 +7,15 @@ use lb_common::reason::Reason;
 
 use crate::{atomic, maps};
 
-/// Checks the limits that a frontend has, in the order of their cost to an attacker: who is not
-/// allowed uses up nothing.
+/// Checks the limits that a frontend has. The rate comes last: who is not allowed, or has to wait
+/// because the frontend is full, uses up nothing of it.
 #[inline(never)]
 pub fn admit(limits: &Limits, frontend: u16, addr: Addr) -> Result<(), Reason> {
     if limits.allow.0 != 0 && !maps::is_allowed(limits.allow, addr) {
         return Err(Reason::NotAllowed);
+    }
+    if limits.max_connections != 0 && established(frontend) >= i64::from(limits.max_connections) {
+        return Err(Reason::FrontendFull);
     }
     if limits.source_rate.interval != 0 {
         let source = Source { addr, frontend: u32::from(frontend) };
@@ -20,9 +23,6 @@ pub fn admit(limits: &Limits, frontend: u16, addr: Addr) -> Result<(), Reason> {
         let now = unsafe { bpf_ktime_get_ns() };
         let next = limits.source_rate.admit(maps::due(&source), now).ok_or(Reason::SourceRate)?;
         maps::set_due(&source, next);
-    }
-    if limits.max_connections != 0 && established(frontend) >= i64::from(limits.max_connections) {
-        return Err(Reason::FrontendFull);
     }
     Ok(())
 }

@@ -6,22 +6,17 @@ use lb_common::settings::Settings;
 use lb_common::syn::{MAX_OPTIONS, Syn};
 use lb_common::tcp::{Flags, Seq};
 
+use crate::Verdict;
+use crate::classify::{self, PLAIN, TCP};
 use crate::packet::{Frame, Packet, TcpHdr};
 use crate::parse::{self, TCP_OFFSET};
 use crate::rewrite::{self, Rewrite};
-use crate::{Verdict, classify};
 
 /// The hops of a packet that begins its way here.
 const TTL: u8 = 64;
 
-/// Version 4, five words of header.
-const PLAIN: u8 = 0x45;
-
 /// Don't fragment.
 const DF: u16 = 0x4000;
-
-/// The number of TCP in an IPv4 header.
-const TCP: u8 = 6;
 
 /// A packet that is written from scratch.
 struct Headers {

@@ -2,7 +2,7 @@
 //!
 //! Everything else of the host's goes its way untouched.
 
-use lb_common::frontend::{Frontend, Link, MAX_FRONTENDS, PortEntry};
+use lb_common::frontend::{Frontend, MAX_FRONTENDS, PortEntry};
 use lb_common::net::{Addr, Port};
 use lb_common::reason::Reason;
 use lb_common::server::Server;
@@ -107,23 +107,28 @@ pub fn ours(setup: &'static Setup, source: (Addr, Port), (addr, port): (Addr, Po
     match setup.port(port) {
         PortEntry::NONE => Err(Reason::OtherPort),
         PortEntry::NAT => server(setup, source, addr),
-        entry => frontend(setup, entry.first(), addr),
+        _ => frontend(setup, addr, port).map(Ours::Frontend).ok_or(Reason::OtherAddress),
     }
 }
 
-/// Finds the frontend at an address among those that share a port.
+/// Finds the frontend at an address and port, among those that share the port.
 #[inline(always)]
-pub fn frontend(setup: &'static Setup, first: Link, addr: Addr) -> Result<Ours, Reason> {
-    let mut link = first;
+#[must_use]
+pub fn frontend(setup: &'static Setup, addr: Addr, port: Port) -> Option<&'static Frontend> {
+    let entry = setup.port(port);
+    // Its byte is no number of a frontend.
+    if entry == PortEntry::NAT {
+        return None;
+    }
+    let mut link = entry.first();
     for _ in 0..MAX_FRONTENDS {
-        let Some(number) = link.number() else { break };
-        let frontend = setup.frontend(number);
+        let frontend = setup.frontend(link.number()?);
         if frontend.addr == addr {
-            return Ok(Ours::Frontend(frontend));
+            return Some(frontend);
         }
         link = frontend.next;
     }
-    Err(Reason::OtherAddress)
+    None
 }
 
 /// Finds the server that a packet to the NAT range comes from.

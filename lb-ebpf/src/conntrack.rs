@@ -85,6 +85,10 @@ pub fn from_server(
         unless_refused(slot, word, &segment)?;
     }
     follow(context, slot, word, Direction::ToClient, &segment);
+    if !matches!(word.state(), State::Established) && slot.head().0.state().is_given_up() {
+        // Given to another server, or reset, while this packet was followed.
+        return Err(Reason::LateAnswer);
+    }
     Ok(to_client(context.setup.frontend(slot.fields().tuple.frontend()), slot))
 }
 

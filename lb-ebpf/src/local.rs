@@ -19,7 +19,7 @@ use lb_common::local::{LocalSocket, from_mapped};
 use lb_common::net::{Addr, Port};
 use lb_common::server::Servers;
 
-use crate::classify::{self, Ours};
+use crate::classify;
 use crate::{connect, maps};
 
 /// `IPPROTO_TCP`.
@@ -117,9 +117,7 @@ fn turn(peer: Peer) -> Option<()> {
     }
     let setup = maps::setup()?;
     let (addr, port) = peer.get()?;
-    let Ok(Ours::Frontend(frontend)) = classify::frontend(setup, setup.port(port).first(), addr) else {
-        return None;
-    };
+    let frontend = classify::frontend(setup, addr, port)?;
     if frontend.draining != 0 {
         return None;
     }

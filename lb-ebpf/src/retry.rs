@@ -19,9 +19,10 @@ pub fn keep(packet: Packet, slot: SlotNumber, tried: Servers) {
     let Some(slot) = SlotRef::get(slot) else { return };
     let owner = owner(slot);
     let (Some(copy), Some(headers)) = (maps::syn(owner), parse::headers(&packet)) else { return };
-    // SAFETY: a whole element of the map. Two SYNs at once may leave a mixture only if their slots
-    // share the place, and then the owner is one's and the options are the other's at worst.
+    // SAFETY: a whole element of the map.
     let copy = unsafe { &mut *copy };
+    // Nobody's while it is written: it may have been another's until now.
+    set_owner(copy, Owner::default());
     let length = headers.tcp.header_len() - TcpHdr::LEN;
     copy.tried = tried;
     copy.window = u16::from_ne_bytes(headers.tcp.window);
@@ -36,7 +37,14 @@ pub fn keep(packet: Packet, slot: SlotNumber, tried: Servers) {
         let Some(word) = packet.header::<[u8; 4]>(TCP_OFFSET + TcpHdr::LEN + i * 4) else { break };
         copy.options[i] = u32::from_ne_bytes(*word);
     }
-    copy.owner = owner;
+    set_owner(copy, owner);
+}
+
+/// Says whose a copy is; volatile, so that it comes before or after what is written of the rest.
+#[inline(always)]
+fn set_owner(copy: &mut Syn, owner: Owner) {
+    // SAFETY: a field of a whole element of the map.
+    unsafe { (&raw mut copy.owner).write_volatile(owner) };
 }
 
 #[inline(always)]
@@ -180,6 +188,8 @@ fn open(next: Next) -> Option<SlotNumber> {
     let owner = owner(slot);
     // SAFETY: as in `keep`.
     let new = unsafe { &mut *maps::syn(owner)? };
+    let former = old.owner;
+    set_owner(new, Owner::default());
     new.tried = old.tried.and(next.number());
     new.window = old.window;
     new.options_len = old.options_len;
@@ -191,7 +201,11 @@ fn open(next: Next) -> Option<SlotNumber> {
         // call of `memmove`: that takes stack.
         unsafe { (&raw mut new.options[i]).write_volatile(old.options[i]) };
     }
-    new.owner = owner;
+    // SAFETY: as in `keep`; volatile, because another SYN may have taken the place meanwhile.
+    if unsafe { (&raw const old.owner).read_volatile() } != former {
+        return None;
+    }
+    set_owner(new, owner);
     Some(slot.number)
 }
 

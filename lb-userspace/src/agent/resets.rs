@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lb_common::event::ConnectFailed;
+use lb_common::event::{ConnectFailed, Failure};
 use tracing::{info, warn};
 
 use super::{Agent, Error, complain};
@@ -128,6 +128,11 @@ impl Agent {
     /// A client's connect has failed: enough of them take a server DOWN before its next check.
     pub(super) fn on_failed_connect(&self, failed: &ConnectFailed) -> Result<(), Error> {
         if self.checks.iter().flatten().all(|check| check.error_limit.is_none()) {
+            return Ok(());
+        }
+        // A SYN that nobody answered may have been a bad one: only a check takes a server DOWN for that.
+        if failed.failure() != Some(Failure::Refused) {
+            self.check_now(&[failed.server.into()]);
             return Ok(());
         }
         let mut established = 0;
