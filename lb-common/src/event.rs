@@ -27,8 +27,6 @@ pub enum Failure {
     Refused = 1,
     /// It had not answered when the client sent its SYN again.
     Silent = 2,
-    /// Somebody on the way said that it cannot be reached.
-    Unreachable = 3,
 }
 
 impl ConnectFailed {
@@ -38,7 +36,6 @@ impl ConnectFailed {
         match self.failure {
             1 => Some(Failure::Refused),
             2 => Some(Failure::Silent),
-            3 => Some(Failure::Unreachable),
             _ => None,
         }
     }

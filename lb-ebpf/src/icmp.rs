@@ -147,20 +147,15 @@ fn judge(icmp: &IcmpError, fields: &Slot, word: Word, direction: Direction) -> R
         return Err(Reason::ImplausibleIcmp);
     }
     if word.state() == State::SynSent && !wants_smaller_packets(icmp) {
-        return Err(unreachable_syn());
+        // The client must not hear of it while there are other servers, because any such error ends
+        // its attempt to connect; its next SYN goes to another one.
+        return Err(Reason::UnreachableSyn);
     }
     Ok(())
 }
 
 const fn wants_smaller_packets(icmp: &IcmpError) -> bool {
     icmp.kind == DESTINATION_UNREACHABLE && icmp.code == FRAGMENTATION_NEEDED
-}
-
-/// A SYN does not get to its server. The client must not hear of it while there are other servers,
-/// because any such error ends its attempt to connect.
-#[inline(always)]
-const fn unreachable_syn() -> Reason {
-    Reason::UnreachableSyn
 }
 
 /// Rewrites the error in place: Ethernet, IP, and in the quoted packet IP and TCP. `rewrite` is what

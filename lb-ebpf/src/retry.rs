@@ -181,9 +181,9 @@ fn open(next: Next) -> Option<SlotNumber> {
     if !slot.swap(word, word.with(over, Fins::NONE)) {
         return None;
     }
-    maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
     let slot =
         SlotRef::get(connect::open(tuple, client_mac, Isn::new(first, first.plus(1)), next.number()).ok()?)?;
+    maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
     conntrack::count_packet(slot, Direction::ToServer, 0);
     let owner = owner(slot);
     // SAFETY: as in `keep`.
