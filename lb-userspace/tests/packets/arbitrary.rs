@@ -1,6 +1,7 @@
 //! Whatever arrives, what leaves is as sound as what came, and only what must change has changed.
 
 use std::cell::Cell;
+use std::fmt::Debug;
 
 use etherparse::IpNumber;
 use lb_common::reason::Disposition;
@@ -240,36 +241,36 @@ fn runner() -> TestRunner {
     TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() })
 }
 
-#[test]
-fn half_valid_frames() {
+/// Runs a frame of each case in a connection of its own, and returns how many were forwarded.
+fn forwarded<C: Debug>(
+    cases: &impl Strategy<Value = C>,
+    state: impl Fn(&C) -> State,
+    frame: impl Fn(&C, &Connection) -> Vec<u8>,
+) -> u32 {
     let rig = Rig::with_slots(4096);
     let opened = Cell::new(0);
     let forwarded = Cell::new(0);
-    let outcome = runner().run(&cases(), |case| {
+    let outcome = runner().run(cases, |case| {
         let n: u16 = opened.replace(opened.get() + 1);
-        let connection = Connection::in_state(&rig, client(1, 10_000 + n), case.state);
-        let kind = holds(&rig, &case.frame(&connection))?;
+        let connection = Connection::in_state(&rig, client(1, 10_000 + n), state(&case));
+        let kind = holds(&rig, &frame(&case, &connection))?;
         forwarded.set(forwarded.get() + u32::from(kind == Kind::Forwarded));
         Ok(())
     });
-    outcome.unwrap();
-    assert!(forwarded.get() > CASES / 2, "only {} were valid enough to say something", forwarded.get());
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    forwarded.get()
+}
+
+#[test]
+fn half_valid_frames() {
+    let forwarded = forwarded(&cases(), |case| case.state, Case::frame);
+    assert!(forwarded > CASES / 2, "only {forwarded} were valid enough to say something");
 }
 
 #[test]
 fn half_valid_errors() {
-    let rig = Rig::with_slots(4096);
-    let opened = Cell::new(0);
-    let forwarded = Cell::new(0);
-    let outcome = runner().run(&icmp_cases(), |case| {
-        let n: u16 = opened.replace(opened.get() + 1);
-        let connection = Connection::in_state(&rig, client(1, 10_000 + n), case.state);
-        let kind = holds(&rig, &case.frame(&connection))?;
-        forwarded.set(forwarded.get() + u32::from(kind == Kind::Forwarded));
-        Ok(())
-    });
-    outcome.unwrap();
-    assert!(forwarded.get() > CASES / 4, "only {} were valid enough to say something", forwarded.get());
+    let forwarded = forwarded(&icmp_cases(), |case| case.state, IcmpCase::frame);
+    assert!(forwarded > CASES / 4, "only {forwarded} were valid enough to say something");
 }
 
 #[test]

@@ -18,6 +18,17 @@ pub const SYN_ACK: u8 = Flags::SYN | Flags::ACK;
 pub const FIN_ACK: u8 = Flags::FIN | Flags::ACK;
 pub const RST_ACK: u8 = Flags::RST | Flags::ACK;
 
+/// All states of a connection.
+pub const STATES: [State; 7] = [
+    State::SynSent,
+    State::SynReceived,
+    State::Established,
+    State::TimeWait,
+    State::Closed,
+    State::Abandoned,
+    State::Reset,
+];
+
 /// A connection, as it is agreed between a client and the server that it was given to.
 #[derive(Clone, Debug)]
 pub struct Connection {

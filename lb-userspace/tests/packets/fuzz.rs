@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 use xlb::dataplane::slots::SlotViewMut;
 
 use crate::arbitrary::{Kind as Fate, holds};
-use crate::connection::{Connection, FIN_ACK, RST_ACK, SYN_ACK, syn};
+use crate::connection::{Connection, FIN_ACK, RST_ACK, STATES, SYN_ACK, syn};
 use crate::frame::{End, ICMP_AT, IP_AT, TCP_AT};
 use crate::icmp::{BOTH, ERRORS};
 use crate::rig::{REDISPATCH_AFTER, Rig, client};
@@ -22,16 +22,6 @@ const SLOTS: u16 = 64;
 
 /// After so many frames there are new connections: the index may have forgotten the old ones.
 const FRAMES: u32 = 500;
-
-const STATES: [State; 7] = [
-    State::SynSent,
-    State::SynReceived,
-    State::Established,
-    State::TimeWait,
-    State::Closed,
-    State::Abandoned,
-    State::Reset,
-];
 
 /// Something that happens to a frame.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use xlb::dataplane::slots::SlotViewMut;
 
-use crate::connection::{Connection, FIN_ACK, RST_ACK, SYN_ACK, nat_of, syn_to};
+use crate::connection::{Connection, FIN_ACK, RST_ACK, STATES, SYN_ACK, nat_of, syn_to};
 use crate::frame::{End, Frame};
 use crate::model::{self, CLIENT, Counted, Fate, Model, Opening, Phase, SERVER};
 use crate::rig::{FRONTEND, NAT_FIRST, Rig, Verdict, at_our_mac, client, server};
@@ -50,15 +50,6 @@ const REASONS: [Reason; 7] = [
     Reason::Refused,
     Reason::StalePort,
     Reason::BadFlags,
-];
-const STATES: [State; 7] = [
-    State::SynSent,
-    State::SynReceived,
-    State::Established,
-    State::TimeWait,
-    State::Closed,
-    State::Abandoned,
-    State::Reset,
 ];
 
 /// Where a frame gets lost, if it does.
