@@ -5,7 +5,7 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::event::Failure;
-use lb_common::frontend::Frontend;
+use lb_common::frontend::{Frontend, RingRef};
 use lb_common::index::{Entry, Tuple};
 use lb_common::net::{Mac, MacWord};
 use lb_common::reason::Reason;
@@ -23,29 +23,6 @@ use crate::{Context, admission, atomic, conntrack, index, maps, retry};
 /// The number of a slot: a result with it fits a register, one with a [`SlotRef`] the stack.
 pub type SlotNumber = u32;
 
-/// The connection that a SYN's tuple has: state word and slot number, in one register.
-#[derive(Clone, Copy)]
-pub struct Known(u64);
-
-impl Known {
-    /// A connection, or [`State::Free`] for none.
-    #[inline(always)]
-    #[must_use]
-    pub const fn new(slot: SlotNumber, word: Word) -> Self {
-        Self((word.0 as u64) << 32 | slot as u64)
-    }
-
-    #[inline(always)]
-    const fn slot(self) -> SlotNumber {
-        self.0 as u32
-    }
-
-    #[inline(always)]
-    const fn word(self) -> Word {
-        Word((self.0 >> 32) as u32)
-    }
-}
-
 /// A SYN and what is known of it.
 struct Opening<'p> {
     context: Context,
@@ -61,18 +38,20 @@ struct Opening<'p> {
 /// By value, and all of it looked up again: a reference, or more arguments, would force common
 /// packets, which never come here, to keep more on the stack.
 #[inline(never)]
-pub fn connect(packet: Packet, frontend: u16, known: Known) -> Result<SlotNumber, Reason> {
+pub fn connect(packet: Packet, frontend: u16) -> Result<SlotNumber, Reason> {
     let context = Context::now().ok_or(Reason::NoServer)?;
     let headers = parse::headers(&packet).ok_or(Reason::Truncated)?;
     let segment = parse::segment(&packet, &headers)?;
     let source_mac = Mac(headers.eth.src_addr).into();
     let tuple = Tuple::new(parse::source(headers.ip), parse::port(headers.tcp.source), frontend);
     let frontend = context.setup.frontend(frontend);
+    foresee(&context, frontend);
+    let hash = tuple.hash(&context.setup.settings.hash_key);
+    let known = index::find(&context, tuple, hash, &frontend.timeouts);
     let opening = Opening { context, packet: &packet, frontend, tuple, source_mac, segment };
-    let word = known.word();
     let mut refused = Servers::NONE;
-    if word.state() != State::Free {
-        let slot = SlotRef::get(known.slot()).ok_or(Reason::NoSlot)?;
+    if known.is_some() {
+        let (slot, word) = (known.slot, known.word);
         let fields = slot.fields();
         match tcp::on_syn(word.state(), &fields.sides, segment.seq) {
             OnSyn::Challenge => {
@@ -215,18 +194,14 @@ pub fn open(tuple: Tuple, source_mac: MacWord, isn: Isn, number: u16) -> Result<
 /// The server whose turn it is, of those that were not tried.
 #[inline(always)]
 pub fn next_server(frontend: &Frontend, tried: Servers) -> Result<u16, Reason> {
-    let number = frontend.number;
-    // SAFETY: a field of a whole element of the map; volatile, because the agent switches rings by
-    // this one word and both its parts must come from the same look.
-    let ring = unsafe { (&raw const frontend.ring).read_volatile() };
+    let ring = ring(frontend);
     if ring.is_empty() {
         return Err(Reason::NoServer);
     }
-    let cursor = maps::ring_cursor(u32::from(number)).ok_or(Reason::NoServer)?;
+    let cursor = maps::ring_cursor(u32::from(frontend.number)).ok_or(Reason::NoServer)?;
     // SAFETY: an element of the map, changed only by this operation and at start.
     let turn = unsafe { atomic::fetch_add_u64(&raw mut (*cursor).position, 1) };
-    let place = (turn % u64::from(ring.len())) as usize;
-    let servers = &maps::ring(u32::from(number), ring.buffer()).ok_or(Reason::NoServer)?.servers;
+    let (servers, place) = at_turn(frontend, ring, turn).ok_or(Reason::NoServer)?;
     for next in 0..NEIGHBOURS {
         let server = servers[(place + next) % RING_LEN];
         if !tried.contains(server) {
@@ -235,6 +210,35 @@ pub fn next_server(frontend: &Frontend, tried: Servers) -> Result<u16, Reason> {
     }
     // One of little weight, whose turn is far away.
     frontend.usable.without(tried).first().ok_or(Reason::NoServer)
+}
+
+/// Touches the slot that a new connection is likely to get.
+///
+/// Neither its memory nor the index's is in a cache, as a rule. So the one is fetched while the search
+/// waits for the other; the atomic operations in between would keep the processor from doing that by
+/// itself. Nothing depends on what is read here.
+#[inline(always)]
+fn foresee(context: &Context, frontend: &Frontend) {
+    if let Some(cursor) = maps::ring_cursor(u32::from(frontend.number))
+        && let Some((servers, place)) = at_turn(frontend, ring(frontend), slots::position(cursor))
+    {
+        slots::foresee(context, servers[place % RING_LEN]);
+    }
+}
+
+/// The ring that is in force.
+#[inline(always)]
+fn ring(frontend: &Frontend) -> RingRef {
+    // SAFETY: a field of a whole element of the map; volatile, because the agent switches rings by
+    // this one word and both its parts must come from the same look.
+    unsafe { (&raw const frontend.ring).read_volatile() }
+}
+
+/// A frontend's ring, and the place in it whose turn it is.
+#[inline(always)]
+fn at_turn(frontend: &Frontend, ring: RingRef, turn: u64) -> Option<(&'static [u16; RING_LEN], usize)> {
+    let place = turn.checked_rem(u64::from(ring.len()))? as usize;
+    Some((&maps::ring(u32::from(frontend.number), ring.buffer())?.servers, place))
 }
 
 /// How far along the ring a server is searched that was not tried.

@@ -29,29 +29,27 @@ pub fn from_client(
     packet: &Packet,
     headers: &Headers,
 ) -> Result<Rewrite, Reason> {
+    if Flags(headers.tcp.flags).is_opening() {
+        let slot = connect::connect(*packet, frontend.number)?;
+        return to_server(context, SlotRef::get(slot).ok_or(Reason::NoSlot)?);
+    }
     let tuple = Tuple::new(parse::source(headers.ip), parse::port(headers.tcp.source), frontend.number);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let known = index::find(context, tuple, hash, &frontend.timeouts);
+    // Before anything else is held against the packet: it may be a session of another program.
+    if !known.is_some() {
+        return Err(Reason::NoConnection);
+    }
+    if known.word.state().is_given_up() {
+        return Err(Reason::ServerDown);
+    }
+    let segment = parse::segment(packet, headers)?;
+    let plausible = follow(context, known.slot, known.word, Direction::ToServer, &segment);
     let source_mac = Mac(headers.eth.src_addr);
-    let slot = if Flags(headers.tcp.flags).is_opening() {
-        let known = connect::Known::new(known.slot.number, known.word);
-        SlotRef::get(connect::connect(*packet, frontend.number, known)?).ok_or(Reason::NoSlot)?
-    } else {
-        // Before anything else is held against the packet: it may be a session of another program.
-        if !known.is_some() {
-            return Err(Reason::NoConnection);
-        }
-        if known.word.state().is_given_up() {
-            return Err(Reason::ServerDown);
-        }
-        let segment = parse::segment(packet, headers)?;
-        let plausible = follow(context, known.slot, known.word, Direction::ToServer, &segment);
-        if plausible && known.slot.fields().client_mac != source_mac {
-            learn_mac(known.slot, source_mac.into());
-        }
-        known.slot
-    };
-    to_server(context, slot)
+    if plausible && known.slot.fields().client_mac != source_mac {
+        learn_mac(known.slot, source_mac.into());
+    }
+    to_server(context, known.slot)
 }
 
 /// What a packet of a connection's client is to become.

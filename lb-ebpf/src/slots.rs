@@ -9,6 +9,7 @@ use core::mem::offset_of;
 
 use lb_common::frontend::Timeouts;
 use lb_common::index::Tuple;
+use lb_common::server::Cursor;
 use lb_common::slot::{Details, Slot, Word};
 use lb_common::tcp::{Fins, State};
 use lb_common::time::{Tick, Ticks};
@@ -150,6 +151,30 @@ pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef
         return None;
     }
     take(cheapest.slot, cheapest.word).map(|claimed| (cheapest.slot, claimed))
+}
+
+/// Fetches the slot that [`claim`] is likely to find for a server into the cache, and its details.
+#[inline(always)]
+pub fn foresee(context: &Context, server: u16) {
+    let ports = u32::from(context.setup.settings.nat_ports);
+    if let Some(port) =
+        maps::slot_cursor(server).and_then(|cursor| (position(cursor) as u32).checked_rem(ports))
+        && let Some(slot) = SlotRef::get(context.setup.server(server).first_slot + port)
+    {
+        let _ = slot.head();
+        if let Some(details) = slot.details() {
+            // SAFETY: a reference may be read through; volatile, or nothing would be read.
+            unsafe { (&raw const details.opened_at).read_volatile() };
+        }
+    }
+}
+
+/// A position as it is now.
+#[inline(always)]
+#[must_use]
+pub fn position(cursor: *mut Cursor) -> u64 {
+    // SAFETY: an element of the map; volatile, because other CPUs change it.
+    unsafe { (&raw const (*cursor).position).read_volatile() }
 }
 
 /// A slot that could be taken away from its connection.
