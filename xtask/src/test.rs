@@ -88,8 +88,9 @@ impl Layer {
         self.select(&mut cargo);
         cargo.args(self.cargo_features());
         if self.needs_lab() {
-            // Labs measure time and share: two at once would disturb each other.
-            cargo.args(["--", "--test-threads=1"]);
+            // Labs measure time and share: two at once would disturb each other. What they have counted
+            // is shown.
+            cargo.args(["--", "--test-threads=1", "--show-output"]);
         }
         cargo
     }
