@@ -106,8 +106,10 @@ impl SourceRate {
 pub struct Occupancy {
     /// The number; taken as zero when it is negative, as a race may leave it for a moment.
     pub established: i64,
+    /// Where the program looks next for connections that have expired without anybody's notice.
+    pub hand: u64,
     /// Zero.
-    pub padding: [u64; 7],
+    pub padding: [u64; 6],
 }
 
 #[cfg(test)]

@@ -26,6 +26,17 @@ impl Addr {
     }
 }
 
+impl Addr {
+    /// Whether packets may come from this address, as far as the address tells (RFC 1122 §3.2.1.3): not
+    /// from "this network", a loopback interface, a group, or everybody.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_source(self) -> bool {
+        let [first, ..] = self.0.to_ne_bytes();
+        !matches!(first, 0 | 127 | 224..=239) && self.0 != u32::MAX
+    }
+}
+
 impl From<Ipv4Addr> for Addr {
     fn from(addr: Ipv4Addr) -> Self {
         Self(u32::from_ne_bytes(addr.octets()))
@@ -130,6 +141,20 @@ impl From<MacWord> for Mac {
 }
 
 impl MacWord {
+    /// The address as the low 48 bits of a word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The address in the low 48 bits of a word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(word: u64) -> Self {
+        Self(word & 0xffff_ffff_ffff)
+    }
+
     /// As [`Mac::is_unicast`].
     #[inline(always)]
     #[must_use]
@@ -157,6 +182,16 @@ mod tests {
         assert_eq!(addr.wire().to_ne_bytes(), [198, 18, 0, 10]);
         assert_eq!(Port::new(6443).wire().to_ne_bytes(), [0x19, 0x2b]);
         assert_eq!(socket_addr(addr, Port::new(6443)).to_string(), "198.18.0.10:6443");
+    }
+
+    #[test]
+    fn packets_come_from_hosts() {
+        let is_source = |a, b, c, d| Addr::from(Ipv4Addr::new(a, b, c, d)).is_source();
+        assert!(is_source(10, 4, 0, 1) && is_source(223, 255, 255, 255) && is_source(240, 0, 0, 1));
+        for first in [0, 127, 224, 239] {
+            assert!(!is_source(first, 1, 2, 3));
+        }
+        assert!(!is_source(255, 255, 255, 255));
     }
 
     #[test]

@@ -103,6 +103,8 @@ reasons! {
     TtlExpired = "ttl_expired" => Drop;
     /// A SYN from a source MAC address that no answer could go to.
     BadSourceMac = "bad_source_mac" => Drop;
+    /// A SYN from an address that no packet can come from: loopback, a group, everybody.
+    BadSource = "bad_source" => Drop;
     /// The next hop of the server is not known.
     NoNextHop = "no_next_hop" => Drop;
     /// All slots that were tried are in use.

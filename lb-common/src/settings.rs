@@ -32,6 +32,15 @@ pub struct Settings {
     pub padding: [u32; 3],
 }
 
+impl Settings {
+    /// How many connection slots there are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn slots(&self) -> u32 {
+        self.max_servers.wrapping_mul(self.nat_ports as u32)
+    }
+}
+
 /// The range of NAT ports.
 ///
 /// It stays below the default `ip_local_port_range` (32768–60999), so that the host's own outbound

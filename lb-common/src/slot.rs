@@ -7,8 +7,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::frontend::Timeouts;
 use crate::index::Tuple;
-use crate::net::Mac;
-use crate::tcp::{Fins, Side, State};
+use crate::net::MacWord;
+use crate::tcp::{Fins, Seq, Side, State};
 use crate::time::Tick;
 
 /// An element of the `SLOTS` map: all that an established packet needs, in one cache line.
@@ -23,10 +23,8 @@ pub struct Slot {
     pub tuple: Tuple,
     /// The last sequence numbers of the client and of the server.
     pub sides: [Side; 2],
-    /// Where frames to the client go, learned from its own.
-    pub client_mac: Mac,
-    /// The server's number.
-    pub server: u16,
+    /// Where frames to the client go, learned from its own, and the server's number.
+    pub ends: Ends,
     /// Packets to the server and to the client, the low 32 bits.
     pub packets: [u32; 2],
     /// TCP payload bytes to the server and to the client, retransmissions too.
@@ -40,14 +38,48 @@ const _: () = assert!(size_of::<Slot>() == 64);
 #[repr(C, align(32))]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Details {
-    /// When the client's first SYN came, in ns of `CLOCK_MONOTONIC`.
+    /// When the client's first SYN came, in ns of `CLOCK_MONOTONIC`; that of all its attempts, if it
+    /// was offered to several servers.
     pub opened_at: u64,
     /// When the server's SYN-ACK came; zero before.
     pub answered_at: u64,
     /// When the second FIN or a RST came; zero before.
     pub closed_at: u64,
-    /// The upper 32 bits of [`Slot::packets`].
-    pub packets_high: [u32; 2],
+    /// The number of a SYN that came while the connection was established; zero for none.
+    pub challenged: Seq,
+    /// The upper 16 of 48 bits of [`Slot::packets`].
+    pub packets_high: [u16; 2],
+}
+
+const _: () = assert!(size_of::<Details>() == 32);
+
+/// Where a connection's packets go: the client's MAC address in the low 48 bits, the server's number in
+/// the upper 16. One word, so that nobody sees half of a change.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Ends(u64);
+
+impl Ends {
+    /// A client's MAC address and a server's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(client_mac: MacWord, server: u16) -> Self {
+        Self((server as u64) << 48 | client_mac.bits())
+    }
+
+    /// The client's MAC address, or its router's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn client_mac(self) -> MacWord {
+        MacWord::from_bits(self.0)
+    }
+
+    /// The server's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn server(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
 }
 
 /// A slot's state word: generation (16 bits), FINs seen (8), state (8).
@@ -122,6 +154,13 @@ impl Slot {
         Word(self.word)
     }
 
+    /// The server's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn server(&self) -> u16 {
+        self.ends.server()
+    }
+
     /// Packets to the server (0) or to the client (1).
     #[must_use]
     pub const fn packets(&self, details: &Details, direction: usize) -> u64 {
@@ -132,7 +171,15 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Mac;
     use crate::time::Ticks;
+
+    #[test]
+    fn ends_round_trip() {
+        let mac = MacWord::from(Mac([1, 2, 3, 4, 5, 0xff]));
+        let ends = Ends::new(mac, 0xfffe);
+        assert_eq!((ends.client_mac(), ends.server()), (mac, 0xfffe));
+    }
 
     #[test]
     fn words_round_trip() {

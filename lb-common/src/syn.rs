@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::server::Servers;
 
-/// Elements of the `SYNS` map, a power of two. A copy is needed for one round trip, so a few
+/// Elements of the `SYNS_SENT` map, a power of two. A copy is needed for one round trip, so a few
 /// thousand handshakes under way at once have theirs; a SYN without a copy has to come again.
 pub const SYNS: u32 = 4096;
 
@@ -33,8 +33,10 @@ pub struct Syn {
     pub tos: u8,
     /// How many servers it was offered to.
     pub offers: u8,
+    /// The flags, as in the packet: SYN, and whether the client offers ECN (RFC 3168 §6.1.1).
+    pub flags: u8,
     /// Zero.
-    pub padding: u16,
+    pub padding: u8,
     /// The options, as in the packet.
     pub options: [u32; MAX_OPTIONS / 4],
 }
@@ -52,6 +54,13 @@ impl Owner {
     #[must_use]
     pub const fn new(slot: u32, generation: u16) -> Self {
         Self((generation as u64) << 32 | slot as u64)
+    }
+
+    /// The word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
     }
 
     /// Where in the map its copy is.

@@ -1,8 +1,8 @@
 //! TCP as a balancer sees it: whose packet may change the state of a connection, and to what.
 //!
 //! Only plausible packets change anything (RFC 5961 gives the reasons): a segment must acknowledge
-//! something that its peer has really sent, a RST must lie between what the receiver acknowledged
-//! and what the sender sent. Others are still forwarded; the ends know better than we do.
+//! something that its peer has really sent, a RST must have the very number that its receiver expects.
+//! Others are still forwarded; the ends know better than we do.
 
 use core::fmt;
 
@@ -50,6 +50,10 @@ impl Flags {
     pub const RST: u8 = 0x04;
     /// ACK.
     pub const ACK: u8 = 0x10;
+    /// ECN-Echo (RFC 3168 §6.1).
+    pub const ECE: u8 = 0x40;
+    /// Congestion window reduced (RFC 3168 §6.1).
+    pub const CWR: u8 = 0x80;
 
     /// Whether all of `flags` are set.
     #[inline(always)]
@@ -286,8 +290,11 @@ pub fn follow(
         return unchanged;
     }
     if segment.flags.has(Flags::RST) {
-        let fits = segment.seq.is_within(receiver.ack, sender.end);
-        return if fits { Effect { state: State::Closed, fins, plausible: true } } else { unchanged };
+        return if is_exact(segment.seq, sender, receiver) {
+            Effect { state: State::Closed, fins, plausible: true }
+        } else {
+            unchanged
+        };
     }
     if !segment.flags.has(Flags::ACK) || !segment.ack.is_within(sender.ack, receiver.end) {
         return overtaken_fin(unchanged, direction, sender, receiver, segment);
@@ -299,6 +306,14 @@ pub fn follow(
     }
     let state = if state == State::SynReceived { State::Established } else { state };
     Effect { state, fins, plausible: true }
+}
+
+/// Whether a RST has the number that its receiver expects next (RFC 5961 §3.2): any other in its window
+/// ends nothing, it only makes the receiver say which. As far as we know it is either what the receiver
+/// has acknowledged last, or, if that acknowledgement is still to come, what the sender has come to.
+#[inline(always)]
+const fn is_exact(seq: Seq, sender: &Side, receiver: &Side) -> bool {
+    seq.0 == receiver.ack.0 || seq.0 == sender.end.0
 }
 
 /// Whether `sender` may have a segment with number `seq` under way, which an ICMP error can be about:
@@ -394,12 +409,13 @@ pub fn is_stale_answer(state: State, [client, server]: &[Side; 2], segment: &Seg
         && !segment.ack.is_within(server.ack, client.end)
 }
 
-/// Whether a server's segment refuses a connection that it has not answered before: a RST that
-/// acknowledges the SYN.
+/// Whether a server's segment refuses a connection that it has not answered before, or has refused
+/// before (a SYN that the network has doubled is refused twice): a RST that acknowledges the SYN.
 #[inline(always)]
 #[must_use]
 pub fn is_refusal(state: State, [client, server]: &[Side; 2], segment: &Segment) -> bool {
-    state == State::SynSent
+    // The server's end is zero until it has answered.
+    (state == State::SynSent || state == State::Closed && server.end.0 == 0)
         && segment.flags.has(Flags::RST | Flags::ACK)
         && segment.ack.is_within(server.ack, client.end)
 }
@@ -431,6 +447,19 @@ pub const fn open(first: Seq, end: Seq) -> [Side; 2] {
 #[inline(always)]
 pub const fn repeat([client, _]: &mut [Side; 2], syn: &Segment) {
     client.advance(syn);
+}
+
+/// Whether a server's segment shows that it knows nothing of an established connection, whose client
+/// has sent a SYN with number `challenged` (RFC 9293 §3.5.1): it takes that SYN for a new connection's,
+/// or refuses it. A server that knows the connection acknowledges its own old number (RFC 5961 §4).
+#[inline(always)]
+#[must_use]
+pub const fn is_answer_anew(challenged: Seq, segment: &Segment) -> bool {
+    // Zero for none. A SYN that has this very number is only followed less well.
+    challenged.0 != 0
+        && segment.flags.0 & (Flags::SYN | Flags::RST) != 0
+        && segment.flags.has(Flags::ACK)
+        && segment.ack.0 == challenged.plus(1).0
 }
 
 /// Whether a client's SYN with number `seq` is one that a server has refused.
@@ -557,8 +586,11 @@ mod tests {
         assert!(!conn.client_sends(ISN, Seq(0), 0, Flags::RST));
         assert!(!conn.server_sends(SERVER_ISN.plus(2), Seq(0), 0, Flags::RST));
         assert_eq!(conn.state, State::Established);
-        // Anywhere between the server's last acknowledgement and the client's last byte, it may.
-        for seq in [ISN.plus(1), ISN.plus(500), ISN.plus(1001)] {
+        // In the window, but not what the server expects: it asks back, and goes on.
+        assert!(!conn.client_sends(ISN.plus(500), Seq(0), 0, Flags::RST));
+        assert_eq!(conn.state, State::Established);
+        // The server's last acknowledgement or the client's last byte is.
+        for seq in [ISN.plus(1), ISN.plus(1001)] {
             let mut conn = conn;
             assert!(conn.client_sends(seq, Seq(0), 0, Flags::RST));
             assert_eq!(conn.state, State::Closed);
@@ -605,6 +637,18 @@ mod tests {
     }
 
     #[test]
+    fn only_a_server_that_knows_nothing_answers_a_challenging_syn() {
+        let answer = |flags, ack| Segment { seq: SERVER_ISN, ack, flags: Flags(flags), payload: 0 };
+        let new = Seq(77_000);
+        for flags in [Flags::SYN | Flags::ACK, Flags::RST | Flags::ACK] {
+            assert!(is_answer_anew(new, &answer(flags, new.plus(1))));
+            assert!(!is_answer_anew(new, &answer(flags, new)));
+            assert!(!is_answer_anew(Seq(0), &answer(flags, Seq(1))));
+        }
+        assert!(!is_answer_anew(new, &answer(Flags::ACK, new.plus(1))));
+    }
+
+    #[test]
     fn a_syn_is_under_way_until_it_is_answered() {
         let mut conn = Conn::syn_sent();
         for (seq, expected) in [(ISN, true), (ISN.plus(1), true), (ISN.plus(2), false), (Seq(0), false)] {
@@ -647,10 +691,10 @@ mod tests {
             };
             let seq_fits = Seq(seq).is_within(seqs.0, seqs.1);
             let ack_fits = Seq(ack).is_within(known.0, known.1);
-            // A RST counts by its sequence number, a FIN by either, anything else by what it
+            // A RST counts by its exact sequence number, a FIN by either, anything else by what it
             // acknowledges.
             let knows = match (flags & Flags::RST != 0, flags & Flags::FIN != 0) {
-                (true, _) => seq_fits,
+                (true, _) => Seq(seq) == seqs.0 || Seq(seq) == seqs.1,
                 (false, true) => ack_fits || seq_fits,
                 (false, false) => ack_fits,
             };

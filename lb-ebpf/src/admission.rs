@@ -4,8 +4,10 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::admission::{Limits, Source};
 use lb_common::net::Addr;
 use lb_common::reason::Reason;
+use lb_common::tcp::State;
 
-use crate::{atomic, maps};
+use crate::slots::SlotRef;
+use crate::{Context, atomic, maps};
 
 /// Checks the limits that a frontend has. The rate comes last: who is not allowed, or has to wait
 /// because the frontend is full, uses up nothing of it.
@@ -14,8 +16,11 @@ pub fn admit(limits: &Limits, frontend: u16, addr: Addr) -> Result<(), Reason> {
     if limits.allow.0 != 0 && !maps::is_allowed(limits.allow, addr) {
         return Err(Reason::NotAllowed);
     }
-    if limits.max_connections != 0 && established(frontend) >= i64::from(limits.max_connections) {
-        return Err(Reason::FrontendFull);
+    if limits.max_connections != 0 && is_full(limits, frontend) {
+        reap(frontend);
+        if is_full(limits, frontend) {
+            return Err(Reason::FrontendFull);
+        }
     }
     if limits.source_rate.interval != 0 {
         let source = Source { addr, frontend: u32::from(frontend) };
@@ -36,8 +41,32 @@ pub fn count(frontend: u16, change: i64) {
     }
 }
 
-fn established(frontend: u16) -> i64 {
+#[inline(always)]
+fn is_full(limits: &Limits, frontend: u16) -> bool {
     // SAFETY: as in `count`; volatile, because other CPUs change it.
-    maps::occupancy(frontend)
-        .map_or(0, |occupancy| unsafe { (&raw const (*occupancy).established).read_volatile() })
+    maps::occupancy(frontend).is_some_and(|occupancy| unsafe {
+        (&raw const (*occupancy).established).read_volatile() >= i64::from(limits.max_connections)
+    })
 }
+
+/// Looks at some more slots for connections that have expired without anybody's notice, and takes them
+/// out of the count. An agent does so once a minute; without one, nobody would ever be let in again.
+#[inline(always)]
+fn reap(frontend: u16) {
+    let Some(context) = Context::now() else { return };
+    let Some(occupancy) = maps::occupancy(frontend) else { return };
+    // SAFETY: as in `count`.
+    let hand = unsafe { atomic::fetch_add_u64(&raw mut (*occupancy).hand, REAPED.into()) };
+    let settings = &context.setup.settings;
+    for next in 0..REAPED {
+        let number = (hand + u64::from(next)).checked_rem(u64::from(settings.slots()));
+        let Some(slot) = number.and_then(|number| SlotRef::get(number as u32)) else { return };
+        let (is_held, word) = slot.is_held(&context);
+        if word.state() == State::Established && !is_held && slot.release(word) {
+            count(slot.fields().tuple.frontend(), -1);
+        }
+    }
+}
+
+/// Slots that are looked at for one SYN.
+const REAPED: u32 = 32;

@@ -49,13 +49,14 @@ fn answer(frame: &impl Frame) -> Option<()> {
 /// The headers of the RST that a packet is answered with.
 #[inline(always)]
 fn refusal(packet: &Packet) -> Option<Headers> {
-    let parse::Headers { eth, ip, tcp } = parse::headers(packet)?;
+    let headers = parse::headers(packet)?;
+    let parse::Headers { eth, ip, tcp } = &headers;
     let flags = Flags(tcp.flags);
     let sender = MacWord::from(Mac(eth.src_addr));
     if flags.has(Flags::RST) || !sender.is_unicast() {
         return None;
     }
-    let segment = parse::segment(packet, &parse::headers(packet)?).ok()?;
+    let segment = parse::segment(packet, &headers).ok()?;
     let (seq, ack, flags) = if flags.has(Flags::ACK) {
         (segment.ack, Seq(0), Flags::RST)
     } else {
@@ -87,7 +88,7 @@ pub fn syn(packet: &Packet, settings: &Settings, addressing: Rewrite, isn: Seq, 
         our_mac: settings.mac,
         tos: syn.tos,
         ttl: syn.ttl.wrapping_sub(1),
-        flags: Flags::SYN,
+        flags: syn.flags,
         window: syn.window,
         seq: isn,
         ack: Seq(0),

@@ -34,10 +34,10 @@ const ICMP: u8 = 1;
 /// Version 4, five words of header.
 pub const PLAIN: u8 = 0x45;
 
-/// More fragments, and the fragment's offset.
-const MORE_FRAGMENTS: u16 = 0x2000;
 /// The offset of a fragment's data: not zero in any but the first.
 pub const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// What tells a fragment from a whole packet: more fragments, or an offset.
+pub const FRAGMENT: u16 = 0x2000 | FRAGMENT_OFFSET;
 
 /// Finds out whose the packet is. Only TCP over IPv4, whole and without options, is ours.
 ///
@@ -55,7 +55,7 @@ pub fn classify<'a>(packet: &'a Packet, setup: &'static Setup) -> Result<(Header
     if ip.proto != TCP {
         return Err(if ip.proto == ICMP { Reason::OtherIcmp } else { Reason::NotTcp });
     }
-    let fragment = u16::from_be_bytes(ip.frags) & (MORE_FRAGMENTS | FRAGMENT_OFFSET);
+    let fragment = u16::from_be_bytes(ip.frags) & FRAGMENT;
     if ip.vihl != PLAIN || fragment != 0 {
         return Err(unusual(packet, setup, ip, fragment));
     }

@@ -11,7 +11,7 @@ use lb_common::net::{Mac, MacWord};
 use lb_common::reason::Reason;
 use lb_common::ring::RING_LEN;
 use lb_common::server::Servers;
-use lb_common::slot::Word;
+use lb_common::slot::{Ends, Word};
 use lb_common::tcp::{self, Direction, Fins, OnSyn, Segment, Seq, State};
 use lb_common::time::Tick;
 
@@ -43,6 +43,9 @@ pub fn connect(packet: Packet, frontend: u16) -> Result<SlotNumber, Reason> {
     let headers = parse::headers(&packet).ok_or(Reason::Truncated)?;
     let segment = parse::segment(&packet, &headers)?;
     let source_mac = Mac(headers.eth.src_addr).into();
+    if !parse::source(headers.ip).is_source() {
+        return Err(Reason::BadSource);
+    }
     let tuple = Tuple::new(parse::source(headers.ip), parse::port(headers.tcp.source), frontend);
     let frontend = context.setup.frontend(frontend);
     foresee(&context, frontend);
@@ -55,15 +58,19 @@ pub fn connect(packet: Packet, frontend: u16) -> Result<SlotNumber, Reason> {
         let fields = slot.fields();
         match tcp::on_syn(word.state(), &fields.sides, segment.seq) {
             OnSyn::Challenge => {
-                conntrack::account(slot, Direction::ToServer, &segment);
+                retry::keep(packet, slot.number, Servers::NONE.and(fields.server()));
+                conntrack::challenge(slot, &segment);
                 return Ok(slot.number);
             }
             OnSyn::Retransmission => return opening.again(slot, word),
-            OnSyn::Replaces if !slot.release(word) => return Err(Reason::LostRace),
             OnSyn::Replaces => {}
         }
         if tcp::is_refused(word.state(), &fields.sides, segment.seq) {
-            refused = retry::tried(slot).and(fields.server);
+            refused = retry::tried(slot).and(fields.server());
+        }
+        // From then on it is another's.
+        if !slot.release(word) {
+            return Err(Reason::LostRace);
         }
     }
     opening.first(refused)
@@ -82,7 +89,7 @@ impl Opening<'_> {
         }
         // When all have refused, they are asked again.
         let tried = if frontend.usable.without(refused).is_empty() { Servers::NONE } else { refused };
-        self.offer(next_server(frontend, tried)?, tried)
+        self.offer(next_server(frontend, tried)?, tried, 0)
     }
 
     /// A SYN that has come before. If its server has not answered for long enough, another gets it.
@@ -92,31 +99,36 @@ impl Opening<'_> {
         let fields = slot.fields();
         let waited = fields.last_seen.age(context.now);
         if word.state() == State::SynSent && waited >= context.setup.settings.redispatch_after {
-            let silent = fields.server;
+            let silent = fields.server();
             let tried = retry::tried(slot).and(silent);
-            // Without another server the silent one gets it again.
+            // When all were tried, the others are again: it may have been the network. Without any other
+            // the silent one gets it once more.
+            let is_new = !frontend.usable.without(tried).is_empty();
+            let tried = if is_new { tried } else { Servers::NONE.and(silent) };
+            let since = slot.details().map_or(0, |details| details.opened_at);
             if let Ok(other) = next_server(frontend, tried)
                 && slot.swap(word, word.with(State::Abandoned, Fins::NONE))
             {
                 maps::count_path(frontend.number, silent, |path| path.redispatched += 1);
                 maps::report(frontend.number, silent, Failure::Silent);
-                return self.offer(other, tried);
+                return self.offer(other, tried, since);
             }
         }
         fields.last_seen = context.now;
         tcp::repeat(&mut fields.sides, &self.segment);
         conntrack::learn_mac(slot, self.source_mac);
-        conntrack::account(slot, Direction::ToServer, &self.segment);
+        conntrack::account(slot, Direction::ToServer, self.segment.payload);
         Ok(slot.number)
     }
 
     /// Opens a connection to a server, with a copy of the SYN for the next one in case it refuses.
     #[inline(always)]
-    fn offer(&self, server: u16, tried: Servers) -> Result<SlotNumber, Reason> {
-        let number = open(self.tuple, self.source_mac, Isn::of(&self.segment), server)?;
+    fn offer(&self, server: u16, tried: Servers, since: u64) -> Result<SlotNumber, Reason> {
+        let ends = Ends::new(self.source_mac, server);
+        let number = open(self.tuple, ends, Isn::of(&self.segment), since)?;
         let slot = SlotRef::get(number).ok_or(Reason::NoSlot)?;
         retry::keep(*self.packet, number, tried.and(server));
-        conntrack::account(slot, Direction::ToServer, &self.segment);
+        conntrack::account(slot, Direction::ToServer, self.segment.payload);
         Ok(number)
     }
 }
@@ -149,19 +161,21 @@ impl Isn {
     }
 }
 
-/// Opens a connection to a server for a client's SYN that came from a MAC address.
+/// Opens a connection between two ends for a client's SYN; `since` is when the client's attempts began,
+/// in ns, and zero for now.
 #[inline(never)]
-pub fn open(tuple: Tuple, source_mac: MacWord, isn: Isn, number: u16) -> Result<SlotNumber, Reason> {
+pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64) -> Result<SlotNumber, Reason> {
     let context = &Context::now().ok_or(Reason::NoServer)?;
-    if !source_mac.is_unicast() {
+    if !ends.client_mac().is_unicast() {
         return Err(Reason::BadSourceMac);
     }
+    let number = ends.server();
     let server = context.setup.server(number);
     if !server.next_hop.is_unicast() {
         return Err(Reason::NoNextHop);
     }
     let (slot, claimed) = slots::claim(context, server.first_slot, number).ok_or(Reason::NoSlot)?;
-    fill(slot, tuple, source_mac, isn, number, context.now);
+    fill(slot, tuple, ends, isn, context.now);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let entry = Entry::new(hash.tag(), claimed.generation(), slot.number);
     if !index::insert(context, hash, entry) {
@@ -182,10 +196,10 @@ pub fn open(tuple: Tuple, source_mac: MacWord, isn: Isn, number: u16) -> Result<
     // the cache, and this one's line is not in it.
     if let Some(details) = slot.details() {
         // SAFETY: the helper has no preconditions.
-        let opened_at = unsafe { bpf_ktime_get_ns() };
-        details.opened_at = opened_at;
+        details.opened_at = if since == 0 { unsafe { bpf_ktime_get_ns() } } else { since };
         clear(&mut details.answered_at);
         clear(&mut details.closed_at);
+        details.challenged = Seq(0);
         details.packets_high = [0; 2];
     }
     Ok(slot.number)
@@ -219,9 +233,10 @@ pub fn next_server(frontend: &Frontend, tried: Servers) -> Result<u16, Reason> {
 /// itself. Nothing depends on what is read here.
 #[inline(always)]
 fn foresee(context: &Context, frontend: &Frontend) {
-    if let Some(cursor) = maps::ring_cursor(u32::from(frontend.number))
-        && let Some((servers, place)) = at_turn(frontend, ring(frontend), slots::position(cursor))
-    {
+    let Some(cursor) = maps::ring_cursor(u32::from(frontend.number)) else { return };
+    // SAFETY: an element of the map.
+    let turn = unsafe { slots::position(cursor) };
+    if let Some((servers, place)) = at_turn(frontend, ring(frontend), turn) {
         slots::foresee(context, servers[place % RING_LEN]);
     }
 }
@@ -254,13 +269,12 @@ fn clear(field: &mut u64) {
 
 /// Writes everything but the state word into a claimed slot.
 #[inline(always)]
-fn fill(slot: SlotRef, tuple: Tuple, client_mac: MacWord, isn: Isn, server: u16, now: Tick) {
+fn fill(slot: SlotRef, tuple: Tuple, ends: Ends, isn: Isn, now: Tick) {
     let fields = slot.fields();
     fields.last_seen = now;
     fields.tuple = tuple;
     fields.sides = tcp::open(isn.first(), isn.end());
-    fields.client_mac = client_mac.into();
-    fields.server = server;
+    fields.ends = ends;
     fields.packets = [0; 2];
     fields.bytes.iter_mut().for_each(clear);
 }

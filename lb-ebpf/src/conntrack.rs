@@ -8,8 +8,8 @@ use lb_common::index::Tuple;
 use lb_common::net::{Mac, MacWord, Port};
 use lb_common::reason::Reason;
 use lb_common::server::Server;
-use lb_common::slot::{Slot, Word};
-use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, State};
+use lb_common::slot::{Ends, Slot, Word};
+use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, Seq, State};
 
 use crate::connect;
 use crate::packet::Packet;
@@ -45,9 +45,9 @@ pub fn from_client(
     }
     let segment = parse::segment(packet, headers)?;
     let plausible = follow(context, known.slot, known.word, Direction::ToServer, &segment);
-    let source_mac = Mac(headers.eth.src_addr);
-    if plausible && known.slot.fields().client_mac != source_mac {
-        learn_mac(known.slot, source_mac.into());
+    let source_mac = Mac(headers.eth.src_addr).into();
+    if plausible && known.slot.fields().ends.client_mac() != source_mac {
+        learn_mac(known.slot, source_mac);
     }
     to_server(context, known.slot)
 }
@@ -55,7 +55,7 @@ pub fn from_client(
 /// What a packet of a connection's client is to become.
 #[inline(always)]
 pub fn to_server(context: &Context, slot: SlotRef) -> Result<Rewrite, Reason> {
-    let server = context.setup.server(slot.fields().server);
+    let server = context.setup.server(slot.fields().server());
     let next_hop = server.next_hop;
     if !next_hop.is_unicast() {
         return Err(Reason::NoNextHop);
@@ -77,10 +77,11 @@ pub fn from_server(
     packet: &Packet,
     headers: &Headers,
 ) -> Result<Rewrite, Reason> {
-    let (slot, word) = at_port(context, server, headers.tcp.dest)?;
+    let (slot, mut word) = at_port(context, server, headers.tcp.dest)?;
     let segment = parse::segment(packet, headers)?;
-    if !matches!(word.state(), State::Established) {
-        unless_refused(slot, word, &segment)?;
+    let is_common = segment.flags.0 & (Flags::SYN | Flags::RST) == 0;
+    if !is_common || !matches!(word.state(), State::Established) {
+        word = unless_refused(slot, word, &segment)?;
     }
     follow(context, slot, word, Direction::ToClient, &segment);
     if !matches!(word.state(), State::Established) && slot.head().0.state().is_given_up() {
@@ -116,7 +117,7 @@ pub fn at_port(context: &Context, server: &Server, port: [u8; 2]) -> Result<(Slo
 pub fn to_client(frontend: &Frontend, slot: SlotRef) -> Rewrite {
     let fields = slot.fields();
     Rewrite {
-        next_hop: fields.client_mac.into(),
+        next_hop: fields.ends.client_mac(),
         source: frontend.addr,
         source_port: frontend.port,
         destination: fields.tuple.addr(),
@@ -125,32 +126,65 @@ pub fn to_client(frontend: &Frontend, slot: SlotRef) -> Rewrite {
 }
 
 /// Stops a server's answers that the client is not to see while another server may take its
-/// connection, and those to a connection that was given up.
+/// connection, and those to a connection that was given up. Returns the slot's state.
 #[inline(never)]
-fn unless_refused(slot: SlotRef, word: Word, segment: &Segment) -> Result<(), Reason> {
+fn unless_refused(slot: SlotRef, word: Word, segment: &Segment) -> Result<Word, Reason> {
     let fields = slot.fields();
+    let word =
+        if matches!(word.state(), State::Established) { begun_anew(slot, word, segment) } else { word };
     match word.state() {
         State::Abandoned => Err(Reason::LateAnswer),
         State::Reset => Err(Reason::ServerDown),
         state if tcp::is_stale_answer(state, &fields.sides, segment) => Err(Reason::StalePort),
         state if tcp::is_refusal(state, &fields.sides, segment) => {
-            if slot.swap(word, word.with(State::Closed, Fins::NONE)) {
-                let (frontend, server) = (fields.tuple.frontend(), fields.server);
+            if state == State::SynSent && slot.swap(word, word.with(State::Closed, Fins::NONE)) {
+                let (frontend, server) = (fields.tuple.frontend(), fields.server());
                 note(slot, (word.state(), State::Closed));
                 count(fields, |path| path.refused += 1);
                 maps::report(frontend, server, Failure::Refused);
             }
             Err(Reason::Refused)
         }
-        _ => Ok(()),
+        _ => Ok(word),
     }
+}
+
+/// Both ends have forgotten an established connection, the client first: its SYN, which went to the
+/// server as a challenge, opens it anew in its slot. Returns the slot's state.
+#[inline(always)]
+fn begun_anew(slot: SlotRef, word: Word, segment: &Segment) -> Word {
+    let Some(details) = slot.details() else { return word };
+    let isn = details.challenged;
+    let opened = word.with(State::SynSent, Fins::NONE);
+    if !tcp::is_answer_anew(isn, segment) || !slot.swap(word, opened) {
+        return word;
+    }
+    let fields = slot.fields();
+    fields.sides = tcp::open(isn, isn.plus(1));
+    details.challenged = Seq(0);
+    // SAFETY: the helper has no preconditions.
+    details.opened_at = unsafe { bpf_ktime_get_ns() };
+    admission::count(fields.tuple.frontend(), -1);
+    count(fields, |path| path.connections += 1);
+    opened
+}
+
+/// A SYN meets an established connection. Its server gets it, and answers with a challenge ACK if it
+/// knows the connection (RFC 5961 §4); if it does not, [`begun_anew`] has to know this SYN.
+#[inline(always)]
+pub fn challenge(slot: SlotRef, segment: &Segment) {
+    if let Some(details) = slot.details() {
+        details.challenged = segment.seq;
+    }
+    account(slot, Direction::ToServer, segment.payload);
 }
 
 /// The client's frames tell where to send ours; a router that takes over (VRRP) moves them.
 #[inline(never)]
 pub fn learn_mac(slot: SlotRef, seen: MacWord) {
     if seen.is_unicast() {
-        slot.fields().client_mac = seen.into();
+        let fields = slot.fields();
+        fields.ends = Ends::new(seen, fields.server());
     }
 }
 
@@ -166,7 +200,7 @@ fn follow(context: &Context, slot: SlotRef, word: Word, direction: Direction, se
     if effect.state != word.state() || effect.fins != word.fins() {
         change_state(Change { slot, word, effect, direction, segment: *segment });
     }
-    account(slot, direction, segment);
+    account(slot, direction, segment.payload);
     effect.plausible
 }
 
@@ -240,15 +274,9 @@ fn judge(slot: SlotRef, word: Word, direction: Direction, segment: &Segment) -> 
     tcp::follow((word.state(), word.fins()), direction, sender, receiver, segment)
 }
 
-/// Counts a packet to the connection, and to its frontend and server.
+/// Counts a packet with so many bytes of payload to the connection, and to its frontend and server.
 #[inline(always)]
-pub fn account(slot: SlotRef, direction: Direction, segment: &Segment) {
-    count_packet(slot, direction, segment.payload);
-}
-
-/// The same for a packet with so many bytes of payload.
-#[inline(always)]
-pub fn count_packet(slot: SlotRef, direction: Direction, payload: u32) {
+pub fn account(slot: SlotRef, direction: Direction, payload: u32) {
     let fields = slot.fields();
     let i = direction as usize;
     fields.packets[i] = fields.packets[i].wrapping_add(1);
@@ -266,13 +294,14 @@ pub fn count_packet(slot: SlotRef, direction: Direction, payload: u32) {
 /// Changes the counters of a connection's frontend and server.
 #[inline(always)]
 fn count(fields: &Slot, change: impl FnOnce(&mut PathCounters)) {
-    maps::count_path(fields.tuple.frontend(), fields.server, change);
+    maps::count_path(fields.tuple.frontend(), fields.server(), change);
 }
 
 /// The low 32 bits of a packet counter have wrapped.
 #[inline(never)]
 fn carry(slot: SlotRef, direction: usize) {
     if let Some(details) = slot.details() {
-        details.packets_high[direction & 1] += 1;
+        let high = &mut details.packets_high[direction & 1];
+        *high = high.wrapping_add(1);
     }
 }

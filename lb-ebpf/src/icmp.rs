@@ -17,7 +17,7 @@ use lb_common::tcp::{self, Direction, Seq, State};
 use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 
-use crate::classify::{self, FRAGMENT_OFFSET, Ours, PLAIN, TCP};
+use crate::classify::{self, FRAGMENT, FRAGMENT_OFFSET, Ours, PLAIN, TCP};
 use crate::packet::{IcmpError, Packet};
 use crate::parse::{self, ICMP_OFFSET, IP_OFFSET};
 use crate::rewrite::Rewrite;
@@ -32,9 +32,6 @@ const PARAMETER_PROBLEM: u8 = 12;
 
 /// The code of an unreachable destination that only wants smaller packets.
 const FRAGMENTATION_NEEDED: u8 = 4;
-
-/// Whole packets only: no more fragments, no offset.
-const FRAGMENT: u16 = 0x2000 | FRAGMENT_OFFSET;
 
 /// Where the quoted segment's checksum is, if the quote goes that far.
 const QUOTED_CHECK: usize = ICMP_OFFSET + IcmpError::LEN + 8;

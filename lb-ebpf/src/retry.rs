@@ -3,32 +3,36 @@
 
 use lb_common::reason::Reason;
 use lb_common::server::Servers;
+use lb_common::slot::Ends;
 use lb_common::syn::{MAX_OFFERS, MAX_OPTIONS, Owner, Syn};
-use lb_common::tcp::{Direction, Fins, Seq, State};
+use lb_common::tcp::{Direction, Fins, Flags, Seq, State};
 
 use crate::classify::{self, Ours};
 use crate::connect::{self, Isn, SlotNumber};
 use crate::packet::{Frame, Packet, TcpHdr};
 use crate::parse::{self, TCP_OFFSET};
 use crate::slots::SlotRef;
-use crate::{Context, Verdict, answer, conntrack, maps, rewrite};
+use crate::{Context, Verdict, answer, atomic, conntrack, maps, rewrite};
 
 /// Keeps a copy of a SYN that was just given to a server.
 #[inline(never)]
 pub fn keep(packet: Packet, slot: SlotNumber, tried: Servers) {
     let Some(slot) = SlotRef::get(slot) else { return };
     let owner = owner(slot);
-    let (Some(copy), Some(headers)) = (maps::syn(owner), parse::headers(&packet)) else { return };
+    let (Some(place), Some(headers)) = (maps::syn(owner), parse::headers(&packet)) else { return };
     // SAFETY: a whole element of the map.
-    let copy = unsafe { &mut *copy };
-    // Nobody's while it is written: it may have been another's until now.
-    set_owner(copy, Owner::default());
+    if !unsafe { take(place) } {
+        return;
+    }
+    // SAFETY: as above, and nobody else writes it.
+    let copy = unsafe { &mut *place };
     let length = headers.tcp.header_len() - TcpHdr::LEN;
     copy.tried = tried;
     copy.window = u16::from_ne_bytes(headers.tcp.window);
     copy.options_len = length as u8;
     copy.ttl = headers.ip.ttl;
     copy.tos = headers.ip.tos;
+    copy.flags = kept_flags(headers.tcp.flags);
     copy.offers = 1;
     for i in 0..MAX_OPTIONS / 4 {
         if i * 4 >= length {
@@ -37,14 +41,42 @@ pub fn keep(packet: Packet, slot: SlotNumber, tried: Servers) {
         let Some(word) = packet.header::<[u8; 4]>(TCP_OFFSET + TcpHdr::LEN + i * 4) else { break };
         copy.options[i] = u32::from_ne_bytes(*word);
     }
-    set_owner(copy, owner);
+    // SAFETY: as above.
+    unsafe { set_owner(place, owner) };
 }
 
-/// Says whose a copy is; volatile, so that it comes before or after what is written of the rest.
+/// Makes a copy nobody's, while it is written: it may have been another's until now, who sees so before
+/// it sees anything of what is written. Tells whether this is the only one who writes.
+///
+/// # Safety
+///
+/// `copy` is a whole element of the map.
 #[inline(always)]
-fn set_owner(copy: &mut Syn, owner: Owner) {
-    // SAFETY: a field of a whole element of the map.
-    unsafe { (&raw mut copy.owner).write_volatile(owner) };
+unsafe fn take(copy: *mut Syn) -> bool {
+    // SAFETY: the caller's promise; the owner is aligned, and written elsewhere only by `set_owner`.
+    unsafe {
+        let owner = &raw mut (*copy).owner;
+        let former = owner.read_volatile();
+        atomic::swap_u64(owner.cast(), former.word(), Owner::default().word())
+    }
+}
+
+/// Those of a SYN's flags that say something: SYN, and the two that offer ECN.
+#[inline(always)]
+const fn kept_flags(flags: u8) -> u8 {
+    flags & (Flags::SYN | Flags::ECE | Flags::CWR)
+}
+
+/// Says whose a copy is; volatile, so that it comes after what was written of the rest. Its owner reads
+/// it when a server answers, long after that.
+///
+/// # Safety
+///
+/// As [`take`].
+#[inline(always)]
+unsafe fn set_owner(copy: *mut Syn, owner: Owner) {
+    // SAFETY: the caller's promise.
+    unsafe { (&raw mut (*copy).owner).write_volatile(owner) };
 }
 
 #[inline(always)]
@@ -66,6 +98,14 @@ fn copy(slot: SlotRef) -> Option<&'static Syn> {
     // SAFETY: as in `keep`.
     let copy = unsafe { &*maps::syn(owner)? };
     (copy.owner == owner).then_some(copy)
+}
+
+/// Whether a copy is still whose it was before it was read.
+#[inline(always)]
+fn is_still(copy: *const Syn, owner: Owner) -> bool {
+    // An addition of nothing, because it is ordered behind all that was read.
+    // SAFETY: as in `copy`; the owner is aligned, and changed atomically or by one store.
+    unsafe { atomic::fetch_add_u64((&raw const (*copy).owner).cast_mut().cast(), 0) == owner.word() }
 }
 
 /// Offers a connection to the next server, after an answer that the client is not to see.
@@ -132,7 +172,7 @@ fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
         // A server that only holds the port may take the connection on another one.
         _ if !refused => Servers::NONE,
         Some(copy) => copy.tried,
-        None => Servers::NONE.and(slot.fields().server),
+        None => Servers::NONE.and(slot.fields().server()),
     };
     if let Ok(number) = connect::next_server(frontend, tried) {
         if let Some(copy) = copy
@@ -147,7 +187,7 @@ fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
     let packet = frame.packet();
     let headers = parse::headers(&packet)?;
     let segment = parse::segment(&packet, &headers).ok()?;
-    conntrack::account(slot, Direction::ToClient, &segment);
+    conntrack::account(slot, Direction::ToClient, segment.payload);
     rewrite::apply(&packet, headers, &conntrack::to_client(frontend, slot), &context.setup.settings);
     Some(Next::CLIENT)
 }
@@ -173,40 +213,53 @@ fn open(next: Next) -> Option<SlotNumber> {
     }
     let old = copy(slot)?;
     let fields = slot.fields();
-    let (tuple, from) = (fields.tuple, fields.server);
+    let (tuple, from) = (fields.tuple, fields.server());
     let first = isn(slot);
-    let client_mac = fields.client_mac.into();
+    let client_mac = fields.ends.client_mac();
+    let since = slot.details().map_or(0, |details| details.opened_at);
     // Who has refused holds nothing; of another one something may still come.
     let over = if word.state() == State::Closed { State::Free } else { State::Abandoned };
     if !slot.swap(word, word.with(over, Fins::NONE)) {
         return None;
     }
-    let slot =
-        SlotRef::get(connect::open(tuple, client_mac, Isn::new(first, first.plus(1)), next.number()).ok()?)?;
+    let (ends, isn) = (Ends::new(client_mac, next.number()), Isn::new(first, first.plus(1)));
+    let slot = SlotRef::get(connect::open(tuple, ends, isn, since).ok()?)?;
     maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
-    conntrack::count_packet(slot, Direction::ToServer, 0);
-    let owner = owner(slot);
-    // SAFETY: as in `keep`.
-    let new = unsafe { &mut *maps::syn(owner)? };
-    let former = old.owner;
-    set_owner(new, Owner::default());
-    new.tried = old.tried.and(next.number());
-    new.window = old.window;
-    new.options_len = old.options_len;
-    new.ttl = old.ttl;
-    new.tos = old.tos;
-    new.offers = old.offers + 1;
-    for i in 0..MAX_OPTIONS / 4 {
-        // SAFETY: a place of a whole element of the map; volatile, so that LLVM does not make it a
-        // call of `memmove`: that takes stack.
-        unsafe { (&raw mut new.options[i]).write_volatile(old.options[i]) };
-    }
-    // SAFETY: as in `keep`; volatile, because another SYN may have taken the place meanwhile.
-    if unsafe { (&raw const old.owner).read_volatile() } != former {
-        return None;
-    }
-    set_owner(new, owner);
+    conntrack::account(slot, Direction::ToServer, 0);
+    pass_on(old, owner(slot), next.number())?;
     Some(slot.number)
+}
+
+/// Makes the copy of a SYN that was offered to one more server another slot's, at another place or at
+/// the same.
+#[inline(always)]
+fn pass_on(old: &'static Syn, owner: Owner, server: u16) -> Option<()> {
+    let former = old.owner;
+    // Not references: they may be the same.
+    let (old, new) = (&raw const *old, maps::syn(owner)?);
+    // SAFETY: whole elements of the map.
+    unsafe {
+        if !take(new) {
+            return None;
+        }
+        (*new).tried = (*old).tried.and(server);
+        (*new).window = (*old).window;
+        (*new).options_len = (*old).options_len;
+        (*new).ttl = (*old).ttl;
+        (*new).tos = (*old).tos;
+        (*new).flags = (*old).flags;
+        (*new).offers = (*old).offers + 1;
+        for i in 0..MAX_OPTIONS / 4 {
+            // Volatile, so that LLVM does not make it a call of `memmove`: that takes stack.
+            (&raw mut (*new).options[i]).write_volatile((*old).options[i]);
+        }
+        // Another SYN may have taken the place meanwhile; where both are one, it is nobody's.
+        if owner.place() != former.place() && !is_still(old, former) {
+            return None;
+        }
+        set_owner(new, owner);
+    }
+    Some(())
 }
 
 /// The number of a connection's SYN.
@@ -226,5 +279,7 @@ fn make(packet: &Packet, slot: SlotNumber) -> Option<()> {
     let context = Context::now()?;
     let slot = SlotRef::get(slot)?;
     let addressing = conntrack::to_server(&context, slot).ok()?;
-    answer::syn(packet, &context.setup.settings, addressing, isn(slot), copy(slot)?)
+    let copy = copy(slot)?;
+    answer::syn(packet, &context.setup.settings, addressing, isn(slot), copy)?;
+    is_still(copy, owner(slot)).then_some(())
 }

@@ -157,23 +157,26 @@ pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef
 #[inline(always)]
 pub fn foresee(context: &Context, server: u16) {
     let ports = u32::from(context.setup.settings.nat_ports);
-    if let Some(port) =
-        maps::slot_cursor(server).and_then(|cursor| (position(cursor) as u32).checked_rem(ports))
-        && let Some(slot) = SlotRef::get(context.setup.server(server).first_slot + port)
-    {
-        let _ = slot.head();
-        if let Some(details) = slot.details() {
-            // SAFETY: a reference may be read through; volatile, or nothing would be read.
-            unsafe { (&raw const details.opened_at).read_volatile() };
-        }
+    let Some(cursor) = maps::slot_cursor(server) else { return };
+    // SAFETY: an element of the map.
+    let Some(port) = (unsafe { position(cursor) } as u32).checked_rem(ports) else { return };
+    let Some(slot) = SlotRef::get(context.setup.server(server).first_slot + port) else { return };
+    let _ = slot.head();
+    if let Some(details) = slot.details() {
+        // SAFETY: a reference may be read through; volatile, or nothing would be read.
+        unsafe { (&raw const details.opened_at).read_volatile() };
     }
 }
 
 /// A position as it is now.
+///
+/// # Safety
+///
+/// `cursor` is a whole element of a map.
 #[inline(always)]
 #[must_use]
-pub fn position(cursor: *mut Cursor) -> u64 {
-    // SAFETY: an element of the map; volatile, because other CPUs change it.
+pub unsafe fn position(cursor: *mut Cursor) -> u64 {
+    // SAFETY: the caller's promise; volatile, because other CPUs change it.
     unsafe { (&raw const (*cursor).position).read_volatile() }
 }
 

@@ -133,7 +133,7 @@ impl Observer {
         let local = self.maps.local_sockets.all()?.into_iter().map(|(_, socket)| socket).collect();
         let mut census = Census { slots: BTreeMap::new(), local };
         for (_, slot) in self.maps.slots.view()?.used().filter(|(_, slot)| self.is_live(slot)) {
-            let key = (slot.server, slot.tuple.frontend(), slot.word().state().name());
+            let key = (slot.server(), slot.tuple.frontend(), slot.word().state().name());
             *census.slots.entry(key).or_default() += 1;
         }
         Ok(census)
@@ -144,8 +144,8 @@ impl Observer {
             return None;
         }
         let frontend = self.status.frontend(slot.tuple.frontend())?;
-        let server = self.status.server(slot.server)?;
-        let first_slot = self.server_setup(slot.server).first_slot;
+        let server = self.status.server(slot.server())?;
+        let first_slot = self.server_setup(slot.server()).first_slot;
         let [to_server, to_client] = [Direction::ToServer as usize, Direction::ToClient as usize];
         Some(Connection {
             client: socket_addr(slot.tuple.addr(), slot.tuple.port()),

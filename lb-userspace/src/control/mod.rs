@@ -314,7 +314,7 @@ impl Control {
             let frontend = slot.tuple.frontend();
             let timeouts = &self.maps.setup.get().frontend(frontend).timeouts;
             if slot.word().state() == State::Claimed || slot.word().is_live(slot.last_seen, now, timeouts) {
-                held.servers.insert(slot.server);
+                held.servers.insert(slot.server());
                 held.frontends.insert(frontend);
             }
         }
@@ -426,6 +426,7 @@ impl Control {
             for server in 0..MAX_SERVERS as u16 {
                 self.maps.clear_path(number, server)?;
             }
+            self.maps.occupancy.clear(number);
             self.maps.setup.write_frontend(number, &entry);
             self.write_ring(place)?;
             entries::link(&mut self.maps.setup, number);
@@ -446,7 +447,8 @@ impl Control {
         let buffer = match in_force.buffer() ^ 1 {
             // A program that has read an older length must not find the first server in every place.
             _ if len == 0 => in_force.buffer(),
-            _ if self.is_in_force(number, in_force, &ring, len)? => return Ok(()),
+            // The set beside it is written all the same: an agent may have ended between the two.
+            _ if self.is_in_force(number, in_force, &ring, len)? => in_force.buffer(),
             other => {
                 self.maps.rings.set(ring_index(u32::from(number), other), ring)?;
                 other

@@ -27,7 +27,23 @@ impl Occupancies {
     /// How many connections of a frontend are established.
     #[must_use]
     pub fn get(&self, frontend: u16) -> u64 {
-        self.counter(frontend).load(Ordering::Relaxed).try_into().unwrap_or(0)
+        self.counted(frontend).try_into().unwrap_or(0)
+    }
+
+    /// The counter as it is: a race may leave it below zero for a moment.
+    #[must_use]
+    pub fn counted(&self, frontend: u16) -> i64 {
+        self.counter(frontend).load(Ordering::Relaxed)
+    }
+
+    /// Puts the counter right, unless it has moved meanwhile; then another time will do.
+    pub fn correct(&self, frontend: u16, counted: i64, found: i64) {
+        let _ = self.counter(frontend).compare_exchange(counted, found, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// A frontend begins without connections.
+    pub fn clear(&self, frontend: u16) {
+        self.counter(frontend).store(0, Ordering::Relaxed);
     }
 
     /// An established connection of a frontend was ended by us.

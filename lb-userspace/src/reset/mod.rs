@@ -98,7 +98,7 @@ fn end(states: &SlotStates, setup: &Setup, number: u32, now: Tick) -> Option<Slo
 /// The packets that end a connection, to the client and to the server.
 fn resets(setup: &Setup, number: u32, slot: &Slot) -> [impl Iterator<Item = Reset> + use<>; 2] {
     let [client, server] = slot.sides;
-    let (frontend, peer) = (setup.frontend(slot.tuple.frontend()), setup.server(slot.server));
+    let (frontend, peer) = (setup.frontend(slot.tuple.frontend()), setup.server(slot.server()));
     let to_client = to_client(frontend, slot);
     let to_server = to_server(setup, peer, number);
     let numbers = [(to_client, server.end, client.ack), (to_server, client.end, server.ack)];

@@ -8,6 +8,8 @@ use lb_common::reason::Reason;
 use lb_common::tcp::{Flags, State};
 use lb_common::time::Ticks;
 
+use xlb::sweep::sweep;
+
 use crate::connection::{Connection, FIN_ACK, syn};
 use crate::frame::End;
 use crate::rig::{CLIENT, Out, REDISPATCH_AFTER, Rig, TIMEOUTS, client};
@@ -171,4 +173,38 @@ fn established_is_who_has_shaken_hands_and_not_yet_parted() {
     assert_eq!(established(&rig), 0);
     next.server_sends(&rig, Flags::RST | Flags::ACK, b"");
     assert_eq!(established(&rig), 0, "it never was");
+}
+
+#[test]
+fn connections_that_have_expired_keep_nobody_out_without_an_agent() {
+    let rig = rig(|frontend| frontend.limits.max_connections = 5);
+    for n in 0..5 {
+        Connection::established(&rig, client(1, 40_000 + n));
+    }
+    let next = client(2, 40_000);
+    assert_eq!(Connection::try_open(&rig, next).err(), Some(Out::Dropped(Reason::FrontendFull)));
+    for n in 0..5 {
+        rig.age(client(1, 40_000 + n).socket, Ticks(TIMEOUTS.idle.0 + 1));
+    }
+    // Each attempt looks at some more of the 192 slots.
+    let attempts = (0..6).map_while(|_| Connection::try_open(&rig, next).err()).count();
+    assert!(attempts < 6, "nobody is let in");
+    assert!(established(&rig) < 5);
+}
+
+#[test]
+fn a_sweep_puts_the_count_right() {
+    let rig = Rig::new();
+    let connection = Connection::established(&rig, CLIENT);
+    let expired = Connection::established(&rig, client(2, 40_000));
+    rig.age(expired.client.socket, Ticks(TIMEOUTS.idle.0 + 1));
+    // As an agent leaves it that is killed between its two steps, or a program before the first count.
+    for wrong in [1, 7, -2] {
+        let maps = rig.control.maps();
+        let counted = maps.occupancy.counted(0);
+        maps.occupancy.correct(0, counted, wrong);
+        sweep(maps, connection.slot(&rig).last_seen).expect("can be mapped");
+        assert_eq!(maps.occupancy.counted(0), 1, "after {wrong}");
+    }
+    assert_eq!(expired.state(&rig), State::Free);
 }

@@ -445,6 +445,9 @@ impl<'a> History<'a> {
             Fate::Forwarded(number, reason) => {
                 self.count_some(reason);
                 prop_assert_eq!((verdict, out), (Verdict::Transmit, self.forwarded(number, frame)));
+                if self.is_challenge(number, frame) {
+                    self.copies[number] = frame.clone();
+                }
                 if is_heard {
                     self.hears(number, frame);
                 }
@@ -490,6 +493,13 @@ impl<'a> History<'a> {
         *self.seen.reasons.entry(reason.name()).or_default() += 1;
     }
 
+    /// Whether a frame is a client's SYN into an established connection.
+    fn is_challenge(&self, number: usize, frame: &Frame) -> bool {
+        let model::Connection { client, phase, .. } = self.model.connections[number];
+        let is_its = frame.tcp.source_port == self.clients[client].socket.port();
+        phase == Phase::Established && is_its && frame.tcp.syn && !frame.tcp.ack
+    }
+
     /// A frame of a connection as it leaves.
     fn forwarded(&self, number: usize, frame: &Frame) -> Vec<u8> {
         let connection = &self.model.connections[number];
@@ -517,7 +527,7 @@ impl<'a> History<'a> {
         self.copies[number].clone().payload(b"").with(|syn| {
             syn.ip.identification = 0;
             syn.ip.dont_fragment = true;
-            // Only what a SYN must have: no other flag, and nothing acknowledged.
+            // Only what says something in a SYN: no other flag, and nothing acknowledged.
             (syn.tcp.psh, syn.tcp.urg) = (false, false);
             syn.tcp.acknowledgment_number = 0;
         })

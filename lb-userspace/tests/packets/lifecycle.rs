@@ -1,5 +1,6 @@
 //! Connections from the first SYN to the last ACK.
 
+use lb_common::slot::Ends;
 use lb_common::tcp::{Fins, Flags, Seq, State};
 
 use crate::connection::{CLIENT_ISN, Connection, FIN_ACK, RST_ACK, SERVER_ISN, SYN_ACK};
@@ -11,7 +12,7 @@ fn a_handshake_establishes() {
     let mut connection = Connection::open(&rig, CLIENT);
     let slot = connection.slot(&rig);
     assert_eq!(slot.word().state(), State::SynSent);
-    assert_eq!((slot.server, slot.client_mac, slot.sides[0].end), (0, CLIENT.mac, Seq(CLIENT_ISN).plus(1)));
+    assert_eq!((slot.ends, slot.sides[0].end), (Ends::new(CLIENT.mac.into(), 0), Seq(CLIENT_ISN).plus(1)));
     let details = connection.details(&rig);
     assert!(details.opened_at > 0);
     assert_eq!((details.answered_at, details.closed_at), (0, 0));

@@ -22,7 +22,7 @@ fn frames_to_the_client_go_where_its_own_came_from() {
     // Another router takes over (VRRP): its first frame moves the way back.
     connection.client.mac = STANDBY_ROUTER;
     connection.client_sends(&rig, Flags::ACK, b"");
-    assert_eq!(connection.slot(&rig).client_mac, STANDBY_ROUTER);
+    assert_eq!(Mac::from(connection.slot(&rig).ends.client_mac()), STANDBY_ROUTER);
     connection.works(&rig);
 }
 
@@ -35,7 +35,7 @@ fn a_blind_frame_teaches_nothing() {
         frame.tcp.acknowledgment_number ^= 1 << 30;
     });
     connection.reaches_server(&rig, blind);
-    assert_eq!(connection.slot(&rig).client_mac, CLIENT.mac);
+    assert_eq!(Mac::from(connection.slot(&rig).ends.client_mac()), CLIENT.mac);
     connection.works(&rig);
 }
 
@@ -55,7 +55,7 @@ fn groups_and_nobody_are_not_learned() {
         let mut connection = Connection::established(&rig, CLIENT);
         let frame = connection.by_client(Flags::ACK).with(|frame| frame.eth.source = mac.0);
         connection.reaches_server(&rig, frame);
-        assert_eq!(connection.slot(&rig).client_mac, CLIENT.mac);
+        assert_eq!(Mac::from(connection.slot(&rig).ends.client_mac()), CLIENT.mac);
         connection.works(&rig);
     }
 }

@@ -81,6 +81,8 @@ pub struct Connection {
     /// Who was asked by now, and how often since the client last sent the SYN.
     asked: Vec<u16>,
     offers: u32,
+    /// The number of a SYN that came while it was established.
+    challenged: Option<u32>,
 }
 
 /// What becomes of a frame.
@@ -167,6 +169,23 @@ impl Connection {
         segment.has(ACK) && within(segment.ack, self.isn.wrapping_add(1), self.sent[CLIENT])
     }
 
+    /// The server answers a SYN that came into the established connection, of which it knows nothing: it
+    /// is the SYN of a connection that takes this one's place.
+    fn is_begun_anew(&mut self, segment: Segment) -> bool {
+        let Some(isn) = self.challenged.filter(|_| self.phase == Phase::Established) else { return false };
+        let answers = segment.has(ACK) && segment.ack == isn.wrapping_add(1);
+        if isn == 0 || !answers || !segment.has(SYN) && !segment.has(RST) {
+            return false;
+        }
+        self.phase = Phase::Asked;
+        self.finished = [false; 2];
+        self.isn = isn;
+        self.sent = [isn.wrapping_add(1), 0];
+        self.acked = [0, isn.wrapping_add(1)];
+        (self.asked, self.offers, self.challenged) = (vec![self.server], 1, None);
+        true
+    }
+
     fn comes_to(&mut self, side: usize, end: u32) {
         if end.wrapping_sub(self.sent[side]) <= WINDOW {
             self.sent[side] = end;
@@ -183,7 +202,7 @@ impl Connection {
         }
         let peer = 1 - side;
         if segment.has(RST) {
-            if within(segment.seq, self.acked[peer], self.sent[side]) {
+            if segment.seq == self.acked[peer] || segment.seq == self.sent[side] {
                 (self.phase, self.quiet) = (Phase::Dead, 0);
             }
             return;
@@ -291,7 +310,10 @@ impl Model {
             let connection = &mut self.connections[known];
             let is_same = connection.isn == segment.seq;
             match connection.phase {
-                Phase::Established => return Fate::Forwarded(known, None),
+                Phase::Established => {
+                    connection.challenged = Some(segment.seq);
+                    return Fate::Forwarded(known, None);
+                }
                 Phase::Asked | Phase::Answered if is_same => return self.syn_again(known, segment),
                 // Whoever has refused it is asked again only when all have.
                 Phase::Dead if is_same && connection.sent[SERVER] == 0 => {
@@ -313,7 +335,13 @@ impl Model {
     }
 
     fn syn_again(&mut self, known: usize, segment: Segment) -> Fate {
-        let others = self.others(&self.connections[known].asked);
+        let Connection { server: silent, ref asked, .. } = self.connections[known];
+        let mut asked = asked.clone();
+        if self.others(&asked).is_empty() {
+            // It may have been the network that lost the SYNs to the others.
+            asked = vec![silent];
+        }
+        let others = self.others(&asked);
         let connection = &mut self.connections[known];
         let is_late = connection.phase == Phase::Asked && connection.quiet >= REDISPATCH;
         if is_late && !others.is_empty() {
@@ -324,7 +352,7 @@ impl Model {
                 among: others,
                 isn: segment.seq,
                 end: segment.end(),
-                asked: connection.asked.clone(),
+                asked,
                 offers: 1,
             };
             return Fate::Opens(opening, None);
@@ -346,10 +374,20 @@ impl Model {
             return Fate::Dropped(Reason::BadFlags);
         }
         let connection = &mut self.connections[known];
+        if connection.is_begun_anew(segment) {
+            self.counted.opened += 1;
+        }
+        let connection = &mut self.connections[known];
         match connection.phase {
             Phase::Abandoned => return refused(Reason::LateAnswer, segment),
             Phase::Reset => return refused(Reason::ServerDown, segment),
             Phase::Asked => return self.first_answer(known, segment),
+            // The SYN came twice, and so does the refusal.
+            Phase::Dead
+                if connection.sent[SERVER] == 0 && segment.has(RST) && connection.answers_syn(segment) =>
+            {
+                return self.not_taken(known, Reason::Refused);
+            }
             _ => connection.follow(SERVER, segment),
         }
         Fate::Forwarded(known, None)
@@ -383,8 +421,8 @@ impl Model {
         let asked = asked.clone();
         let connection = &mut self.connections[known];
         if is_refused {
+            self.counted.refused += u64::from(connection.phase == Phase::Asked);
             connection.phase = Phase::Dead;
-            self.counted.refused += 1;
         }
         if among.is_empty() || !is_refused && !may_go_on {
             return Fate::Forwarded(known, Some(reason));
@@ -418,6 +456,7 @@ impl Model {
             acked: [0, isn.wrapping_add(1)],
             asked,
             offers,
+            challenged: None,
         });
         self.connections.len() - 1
     }

@@ -181,12 +181,15 @@ fn after_a_blind_ack_the_right_one_still_establishes() {
 }
 
 #[test]
-fn a_reset_within_what_is_under_way_ends() {
+fn a_reset_ends_by_the_number_that_its_receiver_expects() {
     let rig = Rig::new();
     let mut connection = quiet(&rig, CLIENT, State::Established);
     connection.client_sends(&rig, Flags::ACK, &[0; 1000]);
-    // Somewhere in the thousand bytes that the server has not acknowledged.
+    // Somewhere in the thousand bytes that the server has not acknowledged: it asks back.
     connection.reaches_server(&rig, seq(connection.by_client(Flags::RST), -500));
+    assert_eq!(connection.state(&rig), State::Established);
+    // Behind them, as the client would.
+    connection.reaches_server(&rig, connection.by_client(Flags::RST));
     assert_eq!(connection.state(&rig), State::Closed);
 
     let rig = Rig::new();

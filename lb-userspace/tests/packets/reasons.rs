@@ -194,6 +194,7 @@ fn ours() -> Vec<Fixture> {
     let total_length = |length: u16| syn(CLIENT).patched(TOTAL_LENGTH_AT, &length.to_be_bytes());
     let data_offset = |words: u8| syn(CLIENT).patched(DATA_OFFSET_AT, &[words << 4]);
     let ttl = |ttl| syn(CLIENT).with(|frame| frame.ip.time_to_live = ttl).bytes();
+    let source = |address| syn(CLIENT).with(|frame| frame.ip.source = address).bytes();
     let source_mac = |mac| syn(CLIENT).with(|frame| frame.eth.source = mac).bytes();
     vec![
         pass("an ACK of nobody's", to(FRONTEND, Flags::ACK).bytes(), Reason::NoConnection),
@@ -241,6 +242,10 @@ fn ours() -> Vec<Fixture> {
         drop("SYN and RST", flags(Flags::SYN | Flags::RST), Reason::BadFlags),
         drop("its last hop spent", ttl(1), Reason::TtlExpired),
         drop("no hop left at all", ttl(0), Reason::TtlExpired),
+        drop("a SYN from this network", source([0, 0, 0, 1]), Reason::BadSource),
+        drop("a SYN from a loopback address", source([127, 0, 0, 1]), Reason::BadSource),
+        drop("a SYN from a group's address", source([224, 0, 0, 1]), Reason::BadSource),
+        drop("a SYN from the address of all", source([255; 4]), Reason::BadSource),
         drop("a SYN from nobody", source_mac([0; 6]), Reason::BadSourceMac),
         drop("a SYN from a group", source_mac([1, 0, 0x5e, 0, 0, 1]), Reason::BadSourceMac),
         drop("a SYN from all", source_mac(BROADCAST.0), Reason::BadSourceMac),

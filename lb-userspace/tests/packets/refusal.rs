@@ -7,7 +7,7 @@ use lb_common::tcp::{Flags, State};
 
 use crate::connection::{Connection, FIN_ACK, RST_ACK, SYN_ACK, syn};
 use crate::frame::Frame;
-use crate::rig::{CLIENT, NAT_FIRST, Out, Rig, client, server};
+use crate::rig::{CLIENT, NAT_FIRST, Out, REDISPATCH_AFTER, Rig, client, server};
 
 /// What Linux offers in a SYN over jumbo frames: MSS, SACK permitted, timestamps, NOP, window scale.
 const OPTIONS: [u8; 20] = [2, 4, 0x23, 0x00, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
@@ -236,4 +236,54 @@ fn a_refusal_of_what_was_accepted_or_given_to_another_moves_nothing() {
     let mut accepted = Connection::in_state(&rig, client(2, 40_000), State::SynReceived);
     accepted.server_sends(&rig, RST_ACK, b"");
     assert_eq!(accepted.state(&rig), State::Closed);
+}
+
+#[test]
+fn a_refusal_that_comes_twice_is_hidden_twice() {
+    let mut rig = rig_of_many_slots();
+    let first = Connection::open(&rig, CLIENT);
+    forget_syn(&mut rig, &first);
+    for _ in 0..2 {
+        assert_eq!(rig.run(&first.refusal().bytes()), Out::Dropped(Reason::Refused));
+    }
+    assert_eq!(rig.traffic().refused, 1, "it is one refusal");
+}
+
+#[test]
+fn a_syn_may_go_on_to_a_slot_whose_copy_has_the_same_place() {
+    let mut rig = rig_of_many_slots();
+    let first = Connection::open(&rig, CLIENT);
+    let position = u64::from(first.nat.port() - NAT_FIRST);
+    for server in 0..3 {
+        let cursor = Cursor { position, ..Cursor::default() };
+        rig.control.maps_mut().slot_cursors.set(server, cursor).expect("can be written");
+    }
+    let second = refused(&rig, &first, &syn(CLIENT));
+    assert_eq!(second.slot_number(&rig) % SYNS, first.slot_number(&rig) % SYNS);
+    let third = refused(&rig, &second, &syn(CLIENT));
+    let mut asked = [first.server, second.server, third.server];
+    asked.sort_unstable();
+    assert_eq!(asked, [0, 1, 2], "who has refused is still known");
+}
+
+#[test]
+fn what_a_syn_offers_goes_along() {
+    let rig = Rig::new();
+    // Explicit congestion notification, RFC 3168.
+    let syn = syn(CLIENT).with(|frame| (frame.tcp.ece, frame.tcp.cwr) = (true, true));
+    let first = Connection::open_with(&rig, CLIENT, &syn);
+    refused(&rig, &first, &syn);
+}
+
+#[test]
+fn a_connection_began_with_its_first_attempt() {
+    let rig = Rig::new();
+    let first = Connection::open(&rig, CLIENT);
+    let began = first.details(&rig).opened_at;
+    let second = refused(&rig, &first, &syn(CLIENT));
+    assert_eq!(second.details(&rig).opened_at, began);
+    rig.age(CLIENT.socket, REDISPATCH_AFTER);
+    let third = Connection::open(&rig, CLIENT);
+    assert_ne!(third.server, second.server);
+    assert_eq!(third.details(&rig).opened_at, began);
 }

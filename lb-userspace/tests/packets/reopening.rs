@@ -1,8 +1,9 @@
 //! A client's SYN for a tuple that has a connection already.
 
-use lb_common::tcp::{Flags, State};
+use lb_common::reason::Reason;
+use lb_common::tcp::{Fins, Flags, State};
 
-use crate::connection::{CLIENT_ISN, Connection, SYN_ACK, syn, syn_to};
+use crate::connection::{CLIENT_ISN, Connection, FIN_ACK, SERVER_ISN, SYN_ACK, syn, syn_to};
 use crate::rig::{A_WHILE, CLIENT, FRONTEND, Rig, client};
 
 const OTHER_ISN: u32 = 77_000;
@@ -79,4 +80,61 @@ fn a_syn_on_an_established_connection_is_the_servers_to_answer() {
         connection.server_sends(&rig, Flags::ACK, b"");
         connection.works(&rig);
     }
+}
+
+/// Client and server have lost their memory of a connection, and the client begins anew by its ports.
+fn forgotten(rig: &Rig) -> Connection {
+    let mut connection = Connection::established(rig, CLIENT);
+    connection.server_sends(rig, FIN_ACK, b"");
+    let again = syn_to(FRONTEND, CLIENT, OTHER_ISN);
+    connection.reaches_server(rig, again.clone());
+    (connection.client_seq, connection.server_seq) = (again.end(), SERVER_ISN.wrapping_mul(7));
+    connection
+}
+
+#[test]
+fn a_server_that_has_forgotten_a_connection_may_begin_it_anew() {
+    let rig = Rig::new();
+    let mut connection = forgotten(&rig);
+    let number = connection.slot_number(&rig);
+    connection.server_sends(&rig, SYN_ACK, b"");
+    assert_eq!(connection.state(&rig), State::SynReceived);
+    assert_eq!(rig.control.maps().occupancy.get(0), 0);
+    connection.client_sends(&rig, Flags::ACK, b"");
+    connection.works(&rig);
+    assert_eq!((connection.state(&rig), connection.slot_number(&rig)), (State::Established, number));
+    assert_eq!((rig.traffic().connections, rig.traffic().established), (2, 2));
+    assert_eq!(rig.control.maps().occupancy.get(0), 1);
+    // It is followed: its end is seen.
+    connection.client_sends(&rig, FIN_ACK, b"");
+    assert_eq!(connection.slot(&rig).word().fins(), Fins::CLIENT);
+    connection.server_sends(&rig, FIN_ACK, b"");
+    assert_eq!(connection.state(&rig), State::TimeWait);
+}
+
+#[test]
+fn a_server_that_refuses_to_begin_anew_is_not_heard() {
+    let rig = Rig::new();
+    let connection = forgotten(&rig);
+    let again = syn_to(FRONTEND, CLIENT, OTHER_ISN);
+    let mut moved = connection.moved(&rig, &again, rig.run(&connection.refusal().bytes()), Reason::Refused);
+    assert_ne!(moved.server, connection.server);
+    assert_eq!(connection.state(&rig), State::Free);
+    moved.server_sends(&rig, SYN_ACK, b"");
+    moved.client_sends(&rig, Flags::ACK, b"");
+    moved.works(&rig);
+}
+
+#[test]
+fn the_answer_to_an_older_syn_begins_nothing_anew() {
+    let rig = Rig::new();
+    let mut connection = Connection::established(&rig, CLIENT);
+    connection.reaches_server(&rig, syn_to(FRONTEND, CLIENT, OTHER_ISN));
+    let before = connection.slot(&rig);
+    // The network has doubled the first.
+    let old = connection.by_server(SYN_ACK).with(|frame| frame.tcp.sequence_number = SERVER_ISN);
+    connection.reaches_client(&rig, old);
+    let after = connection.slot(&rig);
+    assert_eq!((after.word, after.sides), (before.word, before.sides));
+    connection.works(&rig);
 }
