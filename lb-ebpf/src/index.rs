@@ -97,12 +97,13 @@ fn insert_in(context: &Context, bucket: u32, hash: Hash, entry: Entry) -> bool {
     false
 }
 
-/// Whether the entry's slot confirms it.
+/// Whether the entry's slot confirms it. One that was abandoned finds nothing any more, and one client
+/// may have left many behind, all of them in its own two buckets.
 #[inline(always)]
 fn is_held(context: &Context, entry: Entry) -> bool {
     let Some(slot) = SlotRef::get(entry.slot()) else { return false };
     let (is_held, word) = slot.is_held(context);
-    is_held && word.generation() == entry.generation()
+    is_held && word.generation() == entry.generation() && !matches!(word.state(), State::Abandoned)
 }
 
 /// Whether `own`, just entered, is this tuple's only connection.

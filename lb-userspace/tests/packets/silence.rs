@@ -1,11 +1,15 @@
 //! A server does not answer: a client's SYN that comes again goes to another one.
 
+use std::collections::HashSet;
+
+use lb_common::index::BUCKET_ENTRIES;
 use lb_common::reason::Reason;
+use lb_common::syn::MAX_OFFERS;
 use lb_common::tcp::{Flags, State};
 use lb_common::time::Ticks;
 
 use crate::connection::{Connection, SYN_ACK, syn};
-use crate::rig::{A_WHILE, CLIENT, Out, REDISPATCH_AFTER, Rig};
+use crate::rig::{A_WHILE, CLIENT, Out, REDISPATCH_AFTER, Rig, TIMEOUTS};
 
 /// The client sends its SYN again after so long; where it goes.
 fn again(rig: &Rig, after: Ticks) -> Connection {
@@ -110,4 +114,26 @@ fn a_late_answer_is_refused_and_never_reaches_the_client() {
     let before = rig.slot(number).packets;
     let Out::Sent(_) = rig.run(&first.by_client(Flags::ACK).bytes()) else { panic!("not forwarded") };
     assert_ne!((first.slot(&rig).packets, rig.slot(number).packets), (before, before));
+}
+
+#[test]
+fn attempts_that_were_given_up_fill_nobodys_buckets() {
+    let rig = Rig::new();
+    let mut slots = HashSet::new();
+    let mut connection = Connection::open(&rig, CLIENT);
+    // All of them live: the client's two buckets have sixteen places.
+    for _ in 0..=TIMEOUTS.connect.0 / REDISPATCH_AFTER.0 {
+        for _ in 1..MAX_OFFERS {
+            slots.insert(connection.nat.port());
+            let out = rig.run(&connection.challenge().bytes());
+            connection = connection.moved(&rig, &syn(CLIENT), out, Reason::StalePort);
+        }
+        slots.insert(connection.nat.port());
+        rig.age(CLIENT.socket, REDISPATCH_AFTER);
+        connection = Connection::open(&rig, CLIENT);
+    }
+    assert!(slots.len() > 2 * BUCKET_ENTRIES, "{slots:?}");
+    connection.server_sends(&rig, SYN_ACK, b"");
+    connection.client_sends(&rig, Flags::ACK, b"");
+    connection.works(&rig);
 }
