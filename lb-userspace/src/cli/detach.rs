@@ -10,7 +10,7 @@ use super::Error;
 use crate::control::{allow_new_connections, stop_new_connections};
 use crate::dataplane::pins::{Found, Pins};
 use crate::dataplane::status::Status;
-use crate::neighbours::{self, Interface};
+use crate::neighbours;
 use crate::observe::Observer;
 use crate::process;
 
@@ -53,7 +53,8 @@ async fn detach(args: &Args, pins: &Pins) -> Result<(), Error> {
     // An agent that takes its data plane down itself has left nothing.
     let claim = pins.claim()?;
     pins.clear()?;
-    release(&status.interface).await?;
+    neighbours::until_detached(&status.interface).await;
+    neighbours::release(&status.interface).await?;
     drop(claim);
     match left {
         Some(0) => writeln!(stdout(), "detached {}", pins.directory().display())?,
@@ -114,15 +115,5 @@ async fn end_agent(status: &Status) -> Result<(), Error> {
             "the agent (process {}) does not end; end it (`kill -9 {}`) and try again",
             status.pid, status.pid
         ))),
-    }
-}
-
-/// Sees the program off the interface and removes the neighbour entries, if it is still there.
-async fn release(interface: &str) -> Result<(), Error> {
-    neighbours::until_detached(interface).await;
-    match Interface::lookup(interface).await {
-        Ok(interface) => Ok(neighbours::release(interface.index).await?),
-        Err(neighbours::Error::NoInterface(_)) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
-use aya::programs::ProgramInfo;
 use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::{ProgramInfo, Xdp};
+use aya_obj::programs::XdpAttachType;
 use lb_common::LAYOUT_VERSION;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -211,6 +212,13 @@ impl Pins {
     /// What the kernel tells of a pinned program.
     pub fn program_info(&self, name: &'static str) -> Result<ProgramInfo, Error> {
         ProgramInfo::from_pin(self.directory.join(name)).map_err(|source| Error::Program { name, source })
+    }
+
+    /// Opens the pinned program, to attach it once more.
+    pub fn open_program(&self) -> Result<Xdp, Error> {
+        let name = object::PROGRAM;
+        Xdp::from_pin(self.directory.join(name), XdpAttachType::Interface)
+            .map_err(|source| Error::Program { name, source })
     }
 
     /// Opens the pinned clock of the packet path.

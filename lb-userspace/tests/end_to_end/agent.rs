@@ -197,6 +197,89 @@ fn an_agent_that_is_asked_to_end_leaves_nothing(mode: &str) -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_interface_that_is_made_anew_is_attached_again_in_native_mode() -> Result<()> {
+    an_interface_that_is_made_anew_is_attached_again("native")
+}
+
+#[test]
+fn an_interface_that_is_made_anew_is_attached_again_in_generic_mode() -> Result<()> {
+    an_interface_that_is_made_anew_is_attached_again("generic")
+}
+
+fn an_interface_that_is_made_anew_is_attached_again(mode: &str) -> Result<()> {
+    let mut stage = Stage::set(Topology::default(), mode)?;
+    let client = stage.lab.lan_clients[0].clone();
+    let mut held = client.inside(|| Session::open(stage.web())).expect("a connection is made");
+    let name = held.ask().expect("a server answers");
+
+    stage.lab.take_card_out()?;
+    stage.balancer().log().wait_for("eth0 is gone: nothing is forwarded")?;
+    let xlb = stage.balancer().xlb.clone();
+    assert_eq!(xlb.stats()?.mode, "");
+    stage.lab.put_card_in()?;
+    stage.balancer().log().wait_for("eth0 has lost its program")?;
+    stage.balancer().log().wait_for("forwarding")?;
+    assert_eq!(xlb.stats()?.mode, mode);
+
+    assert_eq!(held.ask().expect("the connection goes on"), name);
+    let answers = curl::tally(curl::fetch(&client, stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL);
+    // Checks go on, too.
+    stage.web[0].take().expect("it was started").stop()?;
+    stage.balancer().log().wait_for("k8s-api-server/bettley is DOWN")?;
+    assert!(stage.take_balancer().stop()?.success());
+    assert!(!has_traces(&stage.lab)?);
+    Ok(())
+}
+
+#[test]
+fn a_fresh_start_leaves_no_neighbour_entry_of_the_former_one() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let agent = stage.take_balancer();
+    let xlb = agent.xlb.clone();
+    let balancer = &stage.lab.balancer;
+    let servers = stage.lab.servers.each_ref().map(|host| host.address().to_string());
+    assert_eq!(managed(balancer, "eth0")?, servers);
+    agent.kill()?;
+
+    let smaller = config.clone().with(|config| {
+        for backend in &mut config.backend {
+            backend.server.remove(0);
+        }
+    });
+    let agent = xlb.start_with(&smaller.to_toml(), &["--fresh"])?;
+    assert_eq!(managed(balancer, "eth0")?, servers[1..]);
+    agent.kill()?;
+
+    // Another interface, where nobody is.
+    for command in [
+        "link add eth1 type veth peer name far1",
+        "address add 198.18.64.10/24 dev eth1",
+        "link set far1 up",
+        "link set eth1 up",
+    ] {
+        balancer.run("ip", &command.split(' ').collect::<Vec<_>>())?;
+    }
+    let elsewhere = smaller.to_toml().replace("198.18.0.", "198.18.64.").replace("eth0", "eth1");
+    let _agent = xlb.start_with(&elsewhere, &["--fresh"])?;
+    assert_eq!(managed(balancer, "eth0")?, [""; 0]);
+    assert_eq!(managed(balancer, "eth1")?.len(), 2);
+    Ok(())
+}
+
+/// The neighbours that the kernel keeps for the product on an interface, in the order of their addresses.
+fn managed(host: &Host, interface: &str) -> Result<Vec<String>> {
+    let neighbours = host.run("ip", &["neighbour", "show", "dev", interface])?;
+    let managed = neighbours.lines().filter(|line| line.contains("managed"));
+    let mut addresses: Vec<_> =
+        managed.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    addresses.sort();
+    Ok(addresses)
+}
+
 /// Whether there is anything of the product on the balancer: a program, a pin, a neighbour.
 fn has_traces(lab: &Lab) -> Result<bool> {
     let link = lab.balancer.run("ip", &["link", "show", "dev", "eth0"])?;
