@@ -11,6 +11,7 @@ pub mod selftest;
 pub mod server;
 pub mod stats;
 
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -70,7 +71,8 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("{}", describe(&error));
+                // Whoever would read it may be gone, as a terminal that has hung up.
+                let _ = writeln!(stderr(), "{}", describe(&error));
                 ExitCode::from(error.exit_code())
             }
         }
