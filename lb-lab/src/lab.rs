@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::host::INTERFACE;
 use crate::sandbox::Sandbox;
-use crate::{Error, Host, Result, xdp};
+use crate::{Error, Host, Result, runtime, xdp};
 
 /// The bridge of the switch, and the one of the router.
 const BRIDGE: &str = "lan";
@@ -92,6 +92,7 @@ pub struct Lab {
 impl Lab {
     /// Builds the lab. The caller's own namespaces stay as they are.
     pub fn build(topology: Topology) -> Result<Self> {
+        runtime::allow_many_files()?;
         let sandbox = Arc::new(Sandbox::create()?);
         let host = |name: &str, number| Host::create(&sandbox, name, address(LAN, number));
         let lab = Self {
