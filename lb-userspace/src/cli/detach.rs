@@ -143,9 +143,6 @@ async fn end_agent(status: &Status) -> Result<(), Error> {
     agent.terminate()?;
     match tokio::time::timeout(AGENT_PATIENCE, agent.ended()).await {
         Ok(ended) => Ok(ended?),
-        Err(_) => Err(Error::Refused(format!(
-            "the agent (process {}) does not end; end it (`kill -9 {}`) and try again",
-            status.pid, status.pid
-        ))),
+        Err(_) => Err(Error::AgentStays(status.pid)),
     }
 }

@@ -73,7 +73,7 @@ impl Cli {
             Err(error) => {
                 // Whoever would read it may be gone, as a terminal that has hung up.
                 let _ = writeln!(stderr(), "{}", describe(&error));
-                ExitCode::from(error.exit_code())
+                ExitCode::from(error.kind().exit_code())
             }
         }
     }

@@ -261,7 +261,11 @@ impl Pins {
     }
 
     fn file_error(&self, source: io::Error) -> Error {
-        Error::File { path: self.directory.clone(), source }
+        let path = self.directory.clone();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Error::NotAllowed(path),
+            _ => Error::File { path, source },
+        }
     }
 }
 

@@ -9,8 +9,7 @@ use lb_lab::{Result, Topology, Xlb, curl, wait};
 use crate::stage::{ECHO, EQUAL, Stage, WEB, assert_shares, config, lab};
 
 const CONNECTIONS: usize = 60;
-const OTHER: i32 = 1;
-const WRONG_CONFIGURATION: i32 = 2;
+const WRONG: i32 = 2;
 const WRONG_ENVIRONMENT: i32 = 3;
 
 fn run(xlb: &Xlb, arguments: &[&str]) -> Output {
@@ -44,22 +43,17 @@ fn wrong_commands_are_refused_and_change_nothing() -> Result<()> {
     refused(
         xlb,
         &["server", "k8s-api-server/nobody", "drain"],
-        OTHER,
+        WRONG,
         "there is no server k8s-api-server/nobody; there are: k8s-api-server/bettley, ",
     );
-    refused(xlb, &["server", "nothing/bettley", "maint"], OTHER, "there is no server nothing/bettley");
-    refused(xlb, &["server", "bettley", "drain"], OTHER, "expected <backend>/<name>");
-    refused(xlb, &["server", bettley, "weight", "257"], OTHER, "expected a whole number from 0 to 256");
-    refused(xlb, &["server", bettley, "weight", "-1"], OTHER, "expected a whole number from 0 to 256");
-    refused(xlb, &["server", bettley, "weight", "much"], OTHER, "\"much\" is no weight");
-    refused(
-        xlb,
-        &["server", bettley, "up"],
-        WRONG_CONFIGURATION,
-        "[possible values: drain, ready, maint, weight]",
-    );
-    refused(xlb, &["server", bettley, "weight"], WRONG_CONFIGURATION, "required");
-    refused(xlb, &["server", bettley, "drain", "5"], OTHER, "unexpected \"5\"");
+    refused(xlb, &["server", "nothing/bettley", "maint"], WRONG, "there is no server nothing/bettley");
+    refused(xlb, &["server", "bettley", "drain"], WRONG, "expected <backend>/<name>");
+    refused(xlb, &["server", bettley, "weight", "257"], WRONG, "expected a whole number from 0 to 256");
+    refused(xlb, &["server", bettley, "weight", "-1"], WRONG, "expected a whole number from 0 to 256");
+    refused(xlb, &["server", bettley, "weight", "much"], WRONG, "\"much\" is no weight");
+    refused(xlb, &["server", bettley, "up"], WRONG, "[possible values: drain, ready, maint, weight]");
+    refused(xlb, &["server", bettley, "weight"], WRONG, "required");
+    refused(xlb, &["server", bettley, "drain", "5"], WRONG, "unexpected \"5\"");
     assert_eq!(shown(xlb)?, before);
     let answers = curl::tally(curl::fetch(&stage.lab.lan_clients[0], stage.web(), CONNECTIONS)?);
     assert_shares(&answers, &EQUAL);
@@ -97,7 +91,7 @@ fn wrong_files_are_refused_and_change_nothing() -> Result<()> {
     ];
     for (text, says) in wrong {
         xlb.configure(&text)?;
-        refused(xlb, &["reload"], WRONG_CONFIGURATION, says);
+        refused(xlb, &["reload"], WRONG, says);
         assert_eq!(shown(xlb)?, before, "after {says}");
     }
     // The same by signal, which has no answer but the log.
