@@ -4,11 +4,13 @@ use std::io;
 use std::sync::Barrier;
 use std::thread;
 
+use lb_common::LAYOUT_VERSION;
 use lb_lab::echo::Client;
 use lb_lab::http::Session;
-use lb_lab::{Host, Lab, Nginx, Result, Topology, curl};
+use lb_lab::{Host, Lab, Nginx, Result, Topology, Xlb, curl};
+use xlb::dataplane::object::{self, Sizes, XLB};
 
-use crate::stage::{EQUAL, Stage, WEB_PORT, assert_shares, config, lab};
+use crate::stage::{EQUAL, Stage, WEB_PORT, assert_shares, config, in_maps, lab};
 
 /// Connections that transfer when the agent is killed.
 const TRANSFERS: usize = 200;
@@ -128,6 +130,66 @@ fn what_a_killed_agent_has_left_can_be_detached_and_replaced() -> Result<()> {
     let counted: u64 = xlb.stats()?.frontends.iter().map(|frontend| frontend.connections).sum();
     assert_eq!(counted, CONNECTIONS as u64, "a fresh data plane has counted nothing before");
     Ok(())
+}
+
+#[test]
+fn a_data_plane_of_another_layout_is_refused_and_goes_on_until_a_fresh_start() -> Result<()> {
+    let layout = |xlb: &Xlb| {
+        in_maps(xlb, |maps| {
+            let mut setup = Box::new(*maps.setup.get());
+            setup.settings.layout_version += 1;
+            maps.setup.write(&setup);
+        });
+    };
+    let says = format!("has layout {}, this xlb knows layout {LAYOUT_VERSION}", LAYOUT_VERSION + 1);
+    let (_stage, xlb) = is_refused_and_goes_on_until_a_fresh_start(layout, &says)?;
+    // What it does not know cannot be shown, but taken down.
+    layout(&xlb);
+    let shown = xlb.command(["stats"]).output().expect("xlb can be started");
+    assert_eq!(shown.status.code(), Some(WRONG_ENVIRONMENT));
+    let said = xlb.output(["detach"])?;
+    assert!(said.contains("of another version"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_data_plane_with_another_map_is_refused_and_goes_on_until_a_fresh_start() -> Result<()> {
+    let other_map = |xlb: &Xlb| {
+        let index = xlb.pins().join("INDEX");
+        xlb.host().inside(|| {
+            let smallest = Sizes { max_servers: 1, nat_first: 1024, nat_ports: 1 };
+            let ebpf = object::load(XLB, smallest).expect("the kernel takes it");
+            std::fs::remove_file(&index).expect("it is pinned");
+            ebpf.map("INDEX").expect("every data plane has one").pin(&index).expect("it can be pinned");
+        });
+    };
+    is_refused_and_goes_on_until_a_fresh_start(other_map, "has another map INDEX").map(drop)
+}
+
+/// Changes a data plane without an agent to one that a new agent must not take over.
+fn is_refused_and_goes_on_until_a_fresh_start(change: impl Fn(&Xlb), says: &str) -> Result<(Stage, Xlb)> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let client = stage.lab.lan_clients[0].clone();
+    let mut held = client.inside(|| Session::open(stage.web())).expect("a connection is made");
+    let name = held.ask().expect("a server answers");
+    let agent = stage.take_balancer();
+    let xlb = agent.xlb.clone();
+    agent.kill()?;
+    change(&xlb);
+
+    let refused = xlb.agent(&config.to_toml())?.output().expect("xlb can be started");
+    assert_eq!(refused.status.code(), Some(WRONG_ENVIRONMENT));
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(message.contains(says) && message.contains("`xlb run --fresh` starts anew"), "{message}");
+    assert_eq!(held.ask().expect("the connection goes on"), name);
+    let fetch = || Ok::<_, lb_lab::Error>(curl::tally(curl::fetch(&client, stage.web(), CONNECTIONS)?));
+    assert_shares(&fetch()?, &EQUAL);
+
+    xlb.start_with(&config.to_toml(), &["--fresh"])?.kill()?;
+    assert_shares(&fetch()?, &EQUAL);
+    Ok((stage, xlb))
 }
 
 #[test]

@@ -8,11 +8,10 @@ use std::process::Output;
 use lb_common::admission::{ALLOW_ENTRIES, AllowList};
 use lb_lab::http::Session;
 use lb_lab::{Result, Topology, Xlb, curl, wait};
-use xlb::dataplane;
 use xlb::dataplane::pins::Pins;
 use zerocopy::IntoBytes;
 
-use crate::stage::{ECHO, EQUAL, Stage, WEB, assert_shares, config, lab};
+use crate::stage::{ECHO, EQUAL, Stage, WEB, assert_shares, config, in_maps, lab};
 
 const CONNECTIONS: usize = 60;
 const FAILED: i32 = 1;
@@ -43,15 +42,6 @@ struct Seen {
 fn seen(xlb: &Xlb) -> Result<Seen> {
     let setup = in_maps(xlb, |maps| maps.setup.get().as_bytes().to_vec());
     Ok(Seen { shown: shown(xlb)?, setup })
-}
-
-/// Looks into the pinned maps, or changes them.
-fn in_maps<T: Send>(xlb: &Xlb, look: impl FnOnce(&mut dataplane::maps::Maps) -> T + Send) -> T {
-    let pins = Pins::new(xlb.pins());
-    xlb.host().inside(|| {
-        let (mut maps, _) = pins.open().expect("a data plane");
-        look(&mut maps)
-    })
 }
 
 fn shown(xlb: &Xlb) -> Result<Vec<(String, u32, String)>> {
