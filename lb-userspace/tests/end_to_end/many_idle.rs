@@ -7,7 +7,7 @@ use lb_lab::{Result, Topology};
 
 use crate::stage::{Stage, config, lab};
 
-/// Far more than what one neighbour's packets may wait for: a few hundred. One size serves both.
+/// Far more than what may wait for one neighbour, a few hundred. One size for CI and in full: it takes seconds.
 const IDLE: usize = 1000;
 /// Nearly all of them are on the first server.
 const WEIGHTS: [u16; 3] = [98, 1, 1];

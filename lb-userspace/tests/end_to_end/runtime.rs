@@ -13,6 +13,8 @@ use zerocopy::IntoBytes;
 
 use crate::stage::{ECHO, EQUAL, Stage, WEB, assert_shares, config, in_maps, lab};
 
+/// New connections after a change: whole turns of all weights here. One size for CI and in full, as more would
+/// show nothing else.
 const CONNECTIONS: usize = 60;
 const FAILED: i32 = 1;
 const WRONG: i32 = 2;
