@@ -270,7 +270,7 @@ impl Control {
             self.bring_up_to_date(place, &new_frontends)?;
         }
         for number in self.frontends.leaving(&binds(&self.wanted)).collect::<Vec<_>>() {
-            set_draining(&mut self.maps.setup, number, true);
+            self.maps.setup.set_draining(number, true);
         }
         Ok(())
     }
@@ -491,7 +491,7 @@ impl Closed {
         let frontends: Vec<_> =
             numbers.filter(|number| setup.get().frontend(*number).draining == 0).collect();
         for number in &frontends {
-            set_draining(&mut setup, *number, true);
+            setup.set_draining(*number, true);
         }
         Self { setup, frontends }
     }
@@ -505,14 +505,9 @@ impl Closed {
 impl Drop for Closed {
     fn drop(&mut self) {
         for number in &self.frontends {
-            set_draining(&mut self.setup, *number, false);
+            self.setup.set_draining(*number, false);
         }
     }
-}
-
-fn set_draining(setup: &mut SetupMemory, frontend: u16, draining: bool) {
-    let changed = Frontend { draining: draining.into(), ..*setup.get().frontend(frontend) };
-    setup.write_frontend(frontend, &changed);
 }
 
 fn addresses(wanted: &Wanted) -> Vec<SocketAddrV4> {
