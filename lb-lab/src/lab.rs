@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::host::INTERFACE;
 use crate::sandbox::Sandbox;
-use crate::{Error, Host, Result, xdp};
+use crate::{Error, Host, Result, runtime, xdp};
 
 /// The bridge of the switch, and the one of the router.
 const BRIDGE: &str = "lan";
@@ -92,6 +92,7 @@ pub struct Lab {
 impl Lab {
     /// Builds the lab. The caller's own namespaces stay as they are.
     pub fn build(topology: Topology) -> Result<Self> {
+        runtime::allow_many_files()?;
         let sandbox = Arc::new(Sandbox::create()?);
         let host = |name: &str, number| Host::create(&sandbox, name, address(LAN, number));
         let lab = Self {
@@ -117,17 +118,33 @@ impl Lab {
         self.router.sysctl(IP_FORWARD, "1")?;
         let last_router = self.wire_border(topology.narrow_link)?;
         bridge(last_router, address(FAR, 1))?;
-        let lan = self.servers.iter().chain(&self.lan_clients).map(|host| (host, topology.lan_mtu));
-        for (host, mtu) in lan.chain([(&self.balancer, ETHERNET_MTU)]) {
-            plug(host, &self.switch, mtu)?;
-            route(host, FAR, self.router.address())?;
+        for host in self.servers.iter().chain(&self.lan_clients) {
+            self.wire_to_switch(host, topology.lan_mtu)?;
         }
         for host in &self.routed_clients {
             plug(host, last_router, ETHERNET_MTU)?;
             route(host, LAN, address(FAR, 1))?;
         }
-        self.balancer_port = Some(prepare_port(&self.switch, self.balancer.name())?);
+        self.put_card_in()?;
         Ok(self)
+    }
+
+    fn wire_to_switch(&self, host: &Host, mtu: u16) -> Result<()> {
+        plug(host, &self.switch, mtu)?;
+        route(host, FAR, self.router.address())
+    }
+
+    /// Puts a network card into the balancer that has none, and connects it.
+    pub fn put_card_in(&mut self) -> Result<()> {
+        self.wire_to_switch(&self.balancer, ETHERNET_MTU)?;
+        self.balancer_port = Some(prepare_port(&self.switch, self.balancer.name())?);
+        Ok(())
+    }
+
+    /// Takes the balancer's network card out: the interface is gone, and with it its addresses and routes.
+    pub fn take_card_out(&mut self) -> Result<()> {
+        self.balancer_port = None;
+        self.switch.run("ip", &["link", "delete", self.balancer.name()]).map(drop)
     }
 
     /// Connects the second router, if there is one, and tells which router the routed clients are

@@ -70,7 +70,6 @@ pub struct Load {
 impl Load {
     /// Starts load from these clients, who take turns.
     pub fn start<'a>(clients: impl IntoIterator<Item = &'a Host>, plan: Plan) -> Result<Self> {
-        runtime::allow_many_files()?;
         let clients: Vec<_> = clients.into_iter().collect();
         let (stop, stopped) = watch::channel(false);
         let attempts = Arc::<Mutex<Vec<Attempt>>>::default();

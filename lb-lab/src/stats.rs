@@ -8,6 +8,8 @@ use serde::Deserialize;
 /// The answer of `xlb stats --json`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stats {
+    /// How the program is attached; empty while it is not.
+    pub mode: String,
     /// What clients connect to.
     pub frontends: Vec<Frontend>,
     /// Who serves them.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod dataplane;
 pub mod health;
+pub mod kind;
 pub mod local;
 pub mod neighbours;
 pub mod numbering;

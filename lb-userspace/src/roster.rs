@@ -68,9 +68,9 @@ impl Roster {
         [Mode::Native, Mode::Generic].into_iter().find(|mode| mode.to_string() == self.status.mode)
     }
 
-    /// The program was attached.
-    pub fn set_mode(&mut self, mode: Mode) {
-        self.status.mode = mode.to_string();
+    /// The program was attached, or is not any more.
+    pub fn set_mode(&mut self, mode: Option<Mode>) {
+        self.status.mode = mode.map_or(String::new(), |mode| mode.to_string());
     }
 
     /// A server was checked.

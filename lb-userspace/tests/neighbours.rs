@@ -36,14 +36,18 @@ impl Lab {
     /// Two namespaces and two links: `lb0` to the servers, `other0` to elsewhere.
     fn new() -> Self {
         let lab = Self { neighbour: new_namespace(), balancer: new_namespace() };
-        lab.link("lb0", "srv0");
+        lab.wire_servers();
         lab.link("other0", "far0");
-        ip(&format!("address add {BALANCER}/24 dev lb0"));
         ip("address add 198.18.70.1/24 dev other0");
-        ip(&format!("route add 198.18.60.0/24 via {SERVER}"));
-        lab.in_neighbour(|| ip(&format!("address add {SERVER}/24 dev srv0")));
-        lab.change_server_mac(SERVER_MAC);
         lab
+    }
+
+    fn wire_servers(&self) {
+        self.link("lb0", "srv0");
+        ip(&format!("address add {BALANCER}/24 dev lb0"));
+        ip(&format!("route add 198.18.60.0/24 via {SERVER}"));
+        self.in_neighbour(|| ip(&format!("address add {SERVER}/24 dev srv0")));
+        self.change_server_mac(SERVER_MAC);
     }
 
     fn link(&self, ours: &str, theirs: &str) {
@@ -121,7 +125,7 @@ async fn expect(events: &mut mpsc::Receiver<Event>, expected: &[(u16, Mac)]) {
         let event = time::timeout(Duration::from_secs(10), events.recv()).await;
         let event =
             event.unwrap_or_else(|_| panic!("never reported: {missing:?}")).expect("running resolver");
-        if let Event::NextHop(NextHop { server, mac: Some(mac) }) = event {
+        if let Event::NextHop(NextHop { server, mac: Some(mac), .. }) = event {
             let place = missing.iter().position(|wanted| *wanted == (server, mac));
             missing.swap_remove(place.unwrap_or_else(|| panic!("{event:?} instead of {missing:?}")));
         }
@@ -177,6 +181,7 @@ fn a_changed_route_is_followed() {
         expect(&mut events, &[(0, SERVER_MAC)]).await;
         ip(&format!("route replace 198.18.60.0/24 via {ROUTER}"));
         expect(&mut events, &[(0, ROUTER_MAC)]).await;
+        until("the former gateway's entry is let go", || managed().is_empty()).await;
 
         resolver.release().await.expect("release");
         let permanent = format!("{ROUTER} lladdr {ROUTER_MAC} PERMANENT");
@@ -217,20 +222,45 @@ fn other_servers_are_followed_when_they_change() {
     });
 }
 
+/// The next event that is about the interface; none where it is lost.
+async fn next_of_interface(events: &mut mpsc::Receiver<Event>) -> Option<Interface> {
+    let next = time::timeout(Duration::from_secs(10), async {
+        loop {
+            match events.recv().await.expect("running resolver") {
+                Event::Interface(interface) => return Some(interface),
+                Event::InterfaceLost => return None,
+                Event::NextHop(_) => {}
+            }
+        }
+    });
+    next.await.expect("it is reported")
+}
+
 #[test]
 fn a_changed_interface_is_reported() {
     in_lab(async |_| {
         let (_resolver, mut events) = start(&[SERVER]).await;
         expect(&mut events, &[(0, SERVER_MAC)]).await;
         ip("link set lb0 mtu 1400");
-        let changed = time::timeout(Duration::from_secs(10), async {
-            loop {
-                if let Some(Event::Interface(interface)) = events.recv().await {
-                    return interface;
-                }
-            }
-        });
-        assert_eq!(changed.await.expect("it is reported").mtu, 1400);
+        assert_eq!(next_of_interface(&mut events).await.map(|interface| interface.mtu), Some(1400));
+    });
+}
+
+#[test]
+fn an_interface_that_is_made_anew_is_followed() {
+    in_lab(async |lab| {
+        let (resolver, mut events) = start(&[SERVER]).await;
+        expect(&mut events, &[(0, SERVER_MAC)]).await;
+        let before = lb0().await.index;
+        ip("link delete lb0");
+        assert_eq!(next_of_interface(&mut events).await, None);
+
+        lab.wire_servers();
+        let now = next_of_interface(&mut events).await.expect("it is back");
+        assert!(now.name == "lb0" && now.index != before, "{now:?}");
+        until("the entry is managed again", || managed() == [SERVER.to_string()]).await;
+        resolver.release().await.expect("release");
+        assert_eq!(managed(), [""; 0]);
     });
 }
 

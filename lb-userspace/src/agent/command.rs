@@ -4,21 +4,22 @@ use tracing::{info, warn};
 
 use super::{Agent, Error};
 use crate::dataplane::status::Admin;
-use crate::socket::{Command, ServerChange};
+use crate::kind::Kind;
+use crate::socket::{Command, Complaint, ServerChange};
 
 impl Agent {
-    /// Does what is asked, and returns what is wrong with it: nothing on success.
-    pub(super) async fn obey(&mut self, command: Command) -> String {
+    /// Does what is asked, or says what is wrong with it.
+    pub(super) async fn obey(&mut self, command: Command) -> Result<(), Complaint> {
         let outcome = match &command {
             Command::Server { backend, name, change } => self.change_server(backend, name, *change),
-            Command::Reload => self.reload().await.map_err(|error| error.to_string()),
+            Command::Reload => self.reload().await.map_err(|error| not_reloaded(&error)),
         };
-        outcome.err().inspect(|problem| warn!("refused `{command}`: {problem}")).unwrap_or_default()
+        outcome.inspect_err(|complaint| warn!("refused `{command}`: {complaint}"))
     }
 
-    fn change_server(&mut self, backend: &str, name: &str, change: ServerChange) -> Result<(), String> {
+    fn change_server(&mut self, backend: &str, name: &str, change: ServerChange) -> Result<(), Complaint> {
         let Some(server) = self.roster.find_mut(backend, name) else {
-            return Err(self.no_server(backend, name));
+            return Err(Complaint::wrong(self.no_server(backend, name)));
         };
         let number = server.number;
         let was = server.admin;
@@ -38,7 +39,7 @@ impl Agent {
         {
             self.follow_health();
         }
-        applied.map_err(|error| error.to_string())
+        applied.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })
     }
 
     fn no_server(&self, backend: &str, name: &str) -> String {
@@ -46,4 +47,13 @@ impl Agent {
         let names: Vec<_> = servers.map(|server| format!("{}/{}", server.backend, server.name)).collect();
         format!("there is no server {backend}/{name}; there are: {}", names.join(", "))
     }
+}
+
+/// The agent works in its environment: what does not fit that, or the running data plane, is the file.
+fn not_reloaded(error: &Error) -> Complaint {
+    let kind = match error.kind() {
+        Kind::Environment => Kind::Wrong,
+        kind => kind,
+    };
+    Complaint { kind, text: error.to_string() }
 }

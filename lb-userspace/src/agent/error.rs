@@ -6,6 +6,7 @@ use crate::control::{Refusal, StartError};
 use crate::dataplane;
 use crate::dataplane::attach::AttachError;
 use crate::health::tls::AuthoritiesError;
+use crate::kind::Kind;
 use crate::neighbours;
 use crate::preflight;
 use crate::socket::BindError;
@@ -43,6 +44,25 @@ pub enum Error {
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] std::io::Error),
+}
+
+impl Error {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Config(_) => Kind::Wrong,
+            Self::Preflight(_)
+            | Self::Incompatible(_)
+            | Self::Refused(_)
+            | Self::Authorities(_)
+            | Self::Attach(_)
+            | Self::Socket(_) => Kind::Environment,
+            Self::Neighbours(error) => error.kind(),
+            Self::Dataplane(error) => error.kind(),
+            Self::Signals(_) => Kind::Failed,
+        }
+    }
 }
 
 impl From<StartError> for Error {

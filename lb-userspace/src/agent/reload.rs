@@ -47,16 +47,15 @@ impl Agent {
             server.portion = self.slow_starts.portion(server.address, Instant::now());
         }
         let change = self.control.change(wanted)?;
-        self.roster =
-            Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
-        self.config = loaded.config;
-        self.checks = checks;
+        let roster = Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
         self.control.apply(change)?;
-        self.publish()?;
+        (self.roster, self.config, self.checks) = (roster, loaded.config, checks);
+        // It is in force: what fails now is said, and keeps nothing else from following it.
+        let published = self.publish();
         self.follow_next_hops();
         self.follow_health();
         say_reloaded(&self.config, &before, self.roster.status());
-        Ok(())
+        published.and(self.attach_if_lost(&interface))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lb_common::event::{ConnectFailed, Failure};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{Agent, Error, complain};
 use crate::config::model::OnMarkedDown;
@@ -86,12 +86,8 @@ impl Agent {
     fn end_connections(&mut self, server: u16) -> Result<(), Error> {
         let name = self.roster.server_name(server);
         let now = self.ticker.now()?;
-        let Ended { reset, given_up, unsent } =
-            self.resets.resetter.end_all(self.control.maps(), server, now)?;
+        let Ended { reset, given_up } = self.resets.resetter.end_all(self.control.maps(), server, now)?;
         info!("Server {name}: {reset} connections reset, {given_up} attempts to connect given up");
-        if unsent > 0 {
-            warn!("Server {name}: {unsent} of the packets that say so could not be sent");
-        }
         self.host_clients.end_connections(self.control.maps(), server, &name);
         Ok(())
     }

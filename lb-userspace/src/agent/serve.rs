@@ -1,5 +1,6 @@
 //! The main loop: what the agent does between its start and its end.
 
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant, SystemTime};
 
 use lb_common::event::ConnectFailed;
@@ -119,35 +120,51 @@ impl Agent {
     pub(super) fn on_neighbour(&mut self, event: neighbours::Event) -> Result<(), Error> {
         match event {
             neighbours::Event::NextHop(next_hop) => self.on_next_hop(next_hop),
-            neighbours::Event::Interface(now) => {
-                self.on_interface(&now);
-                Ok(())
-            }
+            neighbours::Event::Interface(now) => self.on_interface(&now),
+            neighbours::Event::InterfaceLost => self.on_interface_lost(),
         }
     }
 
-    fn on_interface(&mut self, now: &Interface) {
+    fn on_interface(&mut self, now: &Interface) -> Result<(), Error> {
         let wanted = self.control.wanted();
         if (now.mac, now.mtu) != (wanted.mac, wanted.mtu) {
             warn!("{} has changed: MAC address {}, MTU {}", now.name, now.mac, now.mtu);
             self.control.set_interface(now.mac, now.mtu);
         }
-        if now.has_carrier == self.has_carrier {
-            return;
+        let attached = self.attach_if_lost(now);
+        if now.has_carrier != self.has_carrier {
+            if now.has_carrier {
+                info!("{} has its carrier again: all servers are checked", now.name);
+                self.resets.forget();
+            } else {
+                warn!("{} has lost its carrier: the servers are not checked meanwhile", now.name);
+            }
+            self.follow_carrier(now.has_carrier);
         }
-        self.has_carrier = now.has_carrier;
-        if now.has_carrier {
-            info!("{} has its carrier again: all servers are checked", now.name);
-            self.resets.forget();
-        } else {
-            warn!("{} has lost its carrier: the servers are not checked meanwhile", now.name);
-        }
+        attached
+    }
+
+    fn on_interface_lost(&mut self) -> Result<(), Error> {
+        let name = &self.config.interface;
+        warn!("{name} is gone: nothing is forwarded, and the servers are not checked, until it is back");
+        self.follow_carrier(false);
+        self.roster.set_mode(None);
+        self.publish()
+    }
+
+    fn follow_carrier(&mut self, has_carrier: bool) {
+        self.has_carrier = has_carrier;
         if let Some(checker) = &self.checker {
-            checker.suspend(!now.has_carrier);
+            checker.suspend(!has_carrier);
         }
     }
 
-    fn on_next_hop(&mut self, NextHop { server, mac }: NextHop) -> Result<(), Error> {
+    fn on_next_hop(&mut self, NextHop { server, address, mac }: NextHop) -> Result<(), Error> {
+        let is_of = |(number, owner): (u16, SocketAddrV4)| (number, *owner.ip()) == (server, address);
+        if !self.control.servers().iter().any(is_of) {
+            // The number has been given back since, and may be another's by now.
+            return Ok(());
+        }
         let known = self.control.next_hop(server);
         // One that is not known yet to a new resolver may be known to the maps.
         let Some(mac) = mac.filter(|mac| known != Some(*mac)) else { return Ok(()) };

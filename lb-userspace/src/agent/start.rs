@@ -1,8 +1,10 @@
 //! The start: a fresh data plane, or the one that a former agent has left.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use aya::programs::Xdp;
 use lb_common::net::socket_addr;
 use lb_common::setup::Setup;
 use tokio::sync::mpsc;
@@ -83,7 +85,7 @@ impl Agent {
         if begun.is_err() {
             complain(pins.clear().map(drop).map_err(Error::from));
             neighbours::until_detached(&interface.name).await;
-            complain(neighbours::release(interface.index).await.map_err(Error::from));
+            complain(neighbours::release(&interface.name).await.map_err(Error::from));
         }
         begun
     }
@@ -160,16 +162,11 @@ impl Agent {
         if let Some(mode) = attached {
             let (link, _) = agent.options.pins.open_link()?;
             attach::swap(program, link, &interface.name)?;
-            agent.roster.set_mode(mode);
+            agent.roster.set_mode(Some(mode));
             agent.publish()?;
             agent.say_ready(interface, mode);
         } else {
-            warn!(
-                "{} has lost its program (was the interface made anew?); attaching it again",
-                interface.name
-            );
-            let attached = attach::attach(program, &interface.name, plan::mode(&agent.config))?;
-            agent.attached(interface, attached)?;
+            agent.attach_again(program, interface)?;
         }
         for name in [PROGRAM, ticker::PROGRAM] {
             agent.options.pins.pin_program(&mut ebpf, name)?;
@@ -206,11 +203,29 @@ impl Agent {
         }
     }
 
+    /// Attaches the pinned program again if the interface has lost it.
+    pub(super) fn attach_if_lost(&mut self, interface: &Interface) -> Result<(), Error> {
+        let pins = &self.options.pins;
+        // While the start waits for next hops there is no link yet, and it attaches last.
+        if pins.find()? != Found::DataPlane || attached_as(pins, interface)?.is_some() {
+            return Ok(());
+        }
+        let mut program = self.options.pins.open_program()?;
+        self.attach_again(&mut program, interface)
+    }
+
+    fn attach_again(&mut self, program: &mut Xdp, interface: &Interface) -> Result<(), Error> {
+        let name = &interface.name;
+        warn!("{name} has lost its program (was the interface made anew?); attaching it again");
+        let attached = attach::attach(program, name, plan::mode(&self.config))?;
+        self.attached(interface, attached)
+    }
+
     /// Pins a new attachment, and says that it is there.
     fn attached(&mut self, interface: &Interface, attached: Attached) -> Result<(), Error> {
         let Attached { mode, why_not_native, link } = attached;
         self.options.pins.pin_link(link)?;
-        self.roster.set_mode(mode);
+        self.roster.set_mode(Some(mode));
         self.publish()?;
         if let Some(reason) = why_not_native {
             info!("generic XDP: {reason}");
@@ -275,9 +290,10 @@ async fn clear_away(pins: &Pins, found: Found, interface: &Interface) -> Result<
     }
     let before = pins.open_board().and_then(|board| board.read()).unwrap_or_default();
     pins.clear()?;
-    neighbours::until_detached(&interface.name).await;
-    if !before.interface.is_empty() && before.interface != interface.name {
-        neighbours::until_detached(&before.interface).await;
+    let names = BTreeSet::from([interface.name.as_str(), before.interface.as_str()]);
+    for name in names.into_iter().filter(|name| !name.is_empty()) {
+        neighbours::until_detached(name).await;
+        neighbours::release(name).await?;
     }
     Ok(())
 }

@@ -1,16 +1,16 @@
 //! `xlb detach`: takes a data plane down, without cutting connections if they end in time.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::Error;
-use crate::control::{allow_new_connections, stop_new_connections};
+use crate::control::Closed;
 use crate::dataplane::pins::{Found, Pins};
 use crate::dataplane::status::Status;
-use crate::neighbours::{self, Interface};
+use crate::neighbours;
 use crate::observe::Observer;
 use crate::process;
 
@@ -48,12 +48,23 @@ pub fn run(args: &Args, pins: &Pins) -> Result<(), Error> {
 async fn detach(args: &Args, pins: &Pins) -> Result<(), Error> {
     // Of another version, or half made: it comes down all the same, but without its names.
     let status = pins.open_board().and_then(|board| board.read()).unwrap_or_default();
-    let left = drain(if args.now { Duration::ZERO } else { args.drain }, pins).await?;
+    // From here on whatever fails opens the frontends again, and no signal ends the process before that.
+    let mut interrupts = Interrupts::new()?;
+    let closed = pins.open().ok().map(|(maps, _)| Closed::close(maps.setup));
+    let patience = if args.now { Duration::ZERO } else { args.drain };
+    let left = match &closed {
+        Some(_) => Some(drain(patience, pins, &mut interrupts).await?),
+        None => None,
+    };
     end_agent(&status).await?;
     // An agent that takes its data plane down itself has left nothing.
     let claim = pins.claim()?;
     pins.clear()?;
-    release(&status.interface).await?;
+    if let Some(closed) = closed {
+        closed.for_good();
+    }
+    neighbours::until_detached(&status.interface).await;
+    neighbours::release(&status.interface).await?;
     drop(claim);
     match left {
         Some(0) => writeln!(stdout(), "detached {}", pins.directory().display())?,
@@ -69,20 +80,42 @@ async fn detach(args: &Args, pins: &Pins) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets no new connections in and waits until the open ones have ended, as long as they may take.
-/// Returns how many are left; none where the maps are not known.
-async fn drain(patience: Duration, pins: &Pins) -> Result<Option<u64>, Error> {
-    let Ok((mut maps, _)) = pins.open() else { return Ok(None) };
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
-    let stopped = stop_new_connections(&mut maps.setup);
-    let name = tokio::select! {
-        left = wait_for_end(patience, pins) => return left.map(Some),
-        _ = interrupted.recv() => "SIGINT",
-        _ = terminated.recv() => "SIGTERM",
-    };
-    allow_new_connections(&mut maps.setup, &stopped);
-    Err(Error::Interrupted(format!("{name}: nothing was taken down; new connections are accepted again")))
+/// Waits until the open connections have ended, as long as they may take, or until a signal comes.
+/// Returns how many are left.
+async fn drain(patience: Duration, pins: &Pins, interrupts: &mut Interrupts) -> Result<u64, Error> {
+    tokio::select! {
+        left = wait_for_end(patience, pins) => left,
+        name = interrupts.next() => Err(Error::Interrupted(format!(
+            "{name}: nothing was taken down; new connections are accepted again"
+        ))),
+    }
+}
+
+/// The signals that a user or a vanished terminal interrupts with. While this is there, none of them
+/// ends the process.
+struct Interrupts {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+impl Interrupts {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hang_up.recv() => "SIGHUP",
+        }
+    }
 }
 
 async fn wait_for_end(patience: Duration, pins: &Pins) -> Result<u64, Error> {
@@ -110,19 +143,6 @@ async fn end_agent(status: &Status) -> Result<(), Error> {
     agent.terminate()?;
     match tokio::time::timeout(AGENT_PATIENCE, agent.ended()).await {
         Ok(ended) => Ok(ended?),
-        Err(_) => Err(Error::Refused(format!(
-            "the agent (process {}) does not end; end it (`kill -9 {}`) and try again",
-            status.pid, status.pid
-        ))),
-    }
-}
-
-/// Sees the program off the interface and removes the neighbour entries, if it is still there.
-async fn release(interface: &str) -> Result<(), Error> {
-    neighbours::until_detached(interface).await;
-    match Interface::lookup(interface).await {
-        Ok(interface) => Ok(neighbours::release(interface.index).await?),
-        Err(neighbours::Error::NoInterface(_)) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(_) => Err(Error::AgentStays(status.pid)),
     }
 }

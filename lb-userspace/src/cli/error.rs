@@ -1,8 +1,9 @@
-//! Why a command fails, and with which exit code.
+//! Why a command fails.
 
 use std::io;
 
-use crate::socket::NoAnswer;
+use crate::kind::Kind;
+use crate::socket::{Complaint, NoAnswer};
 use crate::{agent, config, dataplane, neighbours, preflight};
 
 /// Anything that makes a command fail.
@@ -27,11 +28,11 @@ pub enum Error {
     #[error(transparent)]
     NotACommand(#[from] crate::socket::NotACommand),
     /// The agent has refused what it was asked for.
-    #[error("{0}")]
-    Refused(String),
-    /// The agent cannot use its configuration.
-    #[error("{0}")]
-    NotReloaded(String),
+    #[error(transparent)]
+    Refused(#[from] Complaint),
+    /// The agent was asked to end, and has not.
+    #[error("the agent (process {0}) does not end; end it (`kill -9 {0}`) and try again")]
+    AgentStays(u32),
     /// The command was ended before it had come to its end.
     #[error("{0}")]
     Interrupted(String),
@@ -52,41 +53,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// What kind of error it is, for scripts: see the README.
+    /// What kind of failure it is.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        /// Anything else.
-        const OTHER: u8 = 1;
-        /// The configuration is wrong.
-        const CONFIGURATION: u8 = 2;
-        /// The environment is wrong; nothing was changed.
-        const ENVIRONMENT: u8 = 3;
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Config(_) | Self::NotReloaded(_) | Self::Agent(agent::Error::Config(_)) => CONFIGURATION,
-            Self::Agent(
-                agent::Error::Preflight(_)
-                | agent::Error::Incompatible(_)
-                | agent::Error::Refused(_)
-                | agent::Error::Neighbours(_)
-                | agent::Error::Attach(_)
-                | agent::Error::Authorities(_)
-                | agent::Error::Socket(_),
-            )
-            | Self::Neighbours(_)
-            | Self::NoAnswer(_) => ENVIRONMENT,
-            Self::Agent(agent::Error::Dataplane(error)) | Self::Dataplane(error) => match error {
-                dataplane::Error::Taken { .. }
-                | dataplane::Error::Layout { .. }
-                | dataplane::Error::OtherMap { .. } => ENVIRONMENT,
-                _ => OTHER,
-            },
-            Self::Agent(agent::Error::Signals(_))
-            | Self::NotACommand(_)
-            | Self::Refused(_)
-            | Self::Interrupted(_)
-            | Self::NotRoot(_)
-            | Self::Selftest { .. }
-            | Self::Io(_) => OTHER,
+            Self::Config(_) | Self::NotACommand(_) => Kind::Wrong,
+            Self::NoAnswer(_) | Self::NotRoot(_) => Kind::Environment,
+            Self::Agent(error) => error.kind(),
+            Self::Dataplane(error) => error.kind(),
+            Self::Neighbours(error) => error.kind(),
+            Self::Refused(complaint) => complaint.kind,
+            Self::AgentStays(_) | Self::Interrupted(_) | Self::Selftest { .. } | Self::Io(_) => Kind::Failed,
         }
     }
 
@@ -106,5 +83,31 @@ impl From<config::Problems> for Error {
 impl From<preflight::Error> for Error {
     fn from(error: preflight::Error) -> Self {
         agent::Error::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::socket::NotACommand;
+
+    #[test]
+    fn exit_codes_are_what_the_readme_says() {
+        let pins = || PathBuf::from("/sys/fs/bpf/xlb");
+        let errors: [(Error, u8); 8] = [
+            (NotACommand::Weight("257".into()).into(), 2),
+            (Complaint::wrong("there is no such server").into(), 2),
+            (Error::NotRoot("selftest"), 3),
+            (NoAnswer::NotRunning(pins()).into(), 3),
+            (dataplane::Error::NotRunning(pins()).into(), 3),
+            (dataplane::Error::NotAllowed(pins()).into(), 3),
+            (dataplane::Error::OutOfMemory.into(), 1),
+            (Error::Selftest { failed: 1, checks: 9 }, 1),
+        ];
+        for (error, code) in errors {
+            assert_eq!(error.kind().exit_code(), code, "{error}");
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod selftest;
 pub mod server;
 pub mod stats;
 
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -70,8 +71,9 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("{}", describe(&error));
-                ExitCode::from(error.exit_code())
+                // Whoever would read it may be gone, as a terminal that has hung up.
+                let _ = writeln!(stderr(), "{}", describe(&error));
+                ExitCode::from(error.kind().exit_code())
             }
         }
     }

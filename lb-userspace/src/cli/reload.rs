@@ -11,8 +11,5 @@ pub struct Args {}
 
 /// Asks the agent; its problems with the file are the error.
 pub fn run(_: &Args, socket: &Path) -> Result<(), Error> {
-    match ask(socket, &Command::Reload)? {
-        problems if problems.is_empty() => Ok(()),
-        problems => Err(Error::NotReloaded(problems)),
-    }
+    Ok(ask(socket, &Command::Reload)??)
 }

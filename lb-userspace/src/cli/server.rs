@@ -43,8 +43,5 @@ pub fn run(args: &Args, socket: &Path) -> Result<(), Error> {
         (Change::Ready, None) => ServerChange::State(Admin::Ready),
         (Change::Maint, None) => ServerChange::State(Admin::Maint),
     };
-    match ask(socket, &Command::server(&args.server, change)?)? {
-        complaint if complaint.is_empty() => Ok(()),
-        complaint => Err(Error::Refused(complaint)),
-    }
+    Ok(ask(socket, &Command::server(&args.server, change)?)??)
 }

@@ -270,7 +270,7 @@ impl Control {
             self.bring_up_to_date(place, &new_frontends)?;
         }
         for number in self.frontends.leaving(&binds(&self.wanted)).collect::<Vec<_>>() {
-            set_draining(&mut self.maps.setup, number, true);
+            self.maps.setup.set_draining(number, true);
         }
         Ok(())
     }
@@ -476,28 +476,38 @@ impl Control {
     }
 }
 
-/// Has the frontends that take new connections take none any more: their SYNs pass to the host.
-/// Returns which these are.
-pub fn stop_new_connections(setup: &mut SetupMemory) -> Vec<u16> {
-    let open = entries::frontends_of(setup.get()).iter().map(|(number, _)| number).collect::<Vec<_>>();
-    let open: Vec<_> =
-        open.into_iter().filter(|number| setup.get().frontend(*number).draining == 0).collect();
-    for number in &open {
-        set_draining(setup, *number, true);
-    }
-    open
+/// Frontends that take no new connections, for as long as this is there: their SYNs pass to the host.
+pub struct Closed {
+    setup: SetupMemory,
+    frontends: Vec<u16>,
 }
 
-/// Lets frontends take new connections again.
-pub fn allow_new_connections(setup: &mut SetupMemory, frontends: &[u16]) {
-    for number in frontends {
-        set_draining(setup, *number, false);
+impl Closed {
+    /// Closes the frontends that are open.
+    #[must_use]
+    pub fn close(mut setup: SetupMemory) -> Self {
+        let numbers = entries::frontends_of(setup.get());
+        let numbers = numbers.iter().map(|(number, _)| number);
+        let frontends: Vec<_> =
+            numbers.filter(|number| setup.get().frontend(*number).draining == 0).collect();
+        for number in &frontends {
+            setup.set_draining(*number, true);
+        }
+        Self { setup, frontends }
+    }
+
+    /// Leaves them closed: the data plane has been taken down.
+    pub fn for_good(mut self) {
+        self.frontends.clear();
     }
 }
 
-fn set_draining(setup: &mut SetupMemory, frontend: u16, draining: bool) {
-    let changed = Frontend { draining: draining.into(), ..*setup.get().frontend(frontend) };
-    setup.write_frontend(frontend, &changed);
+impl Drop for Closed {
+    fn drop(&mut self) {
+        for number in &self.frontends {
+            self.setup.set_draining(*number, false);
+        }
+    }
 }
 
 fn addresses(wanted: &Wanted) -> Vec<SocketAddrV4> {

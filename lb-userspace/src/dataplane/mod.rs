@@ -21,6 +21,8 @@ pub mod ticker;
 
 use std::path::PathBuf;
 
+use crate::kind::Kind;
+
 /// What can go wrong between the agent and the kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -62,6 +64,9 @@ pub enum Error {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// The pins are root's.
+    #[error("{path}: permission denied; use sudo", path = .0.display())]
+    NotAllowed(PathBuf),
     /// Nothing is pinned.
     #[error(
         "no data plane at {path}: xlb is not running on this host (or it runs with other --pins)",
@@ -124,4 +129,19 @@ pub enum Error {
     /// There is no memory to prepare the maps in.
     #[error("out of memory")]
     OutOfMemory,
+}
+
+impl Error {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NotAllowed(_)
+            | Self::NotRunning(_)
+            | Self::Taken { .. }
+            | Self::Layout { .. }
+            | Self::OtherMap { .. } => Kind::Environment,
+            _ => Kind::Failed,
+        }
+    }
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
-use aya::programs::ProgramInfo;
 use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::{ProgramInfo, Xdp};
+use aya_obj::programs::XdpAttachType;
 use lb_common::LAYOUT_VERSION;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -213,6 +214,13 @@ impl Pins {
         ProgramInfo::from_pin(self.directory.join(name)).map_err(|source| Error::Program { name, source })
     }
 
+    /// Opens the pinned program, to attach it once more.
+    pub fn open_program(&self) -> Result<Xdp, Error> {
+        let name = object::PROGRAM;
+        Xdp::from_pin(self.directory.join(name), XdpAttachType::Interface)
+            .map_err(|source| Error::Program { name, source })
+    }
+
     /// Opens the pinned clock of the packet path.
     pub fn open_ticker(&self) -> Result<Ticker, Error> {
         Ticker::open(&self.directory.join(ticker::PROGRAM))
@@ -253,7 +261,11 @@ impl Pins {
     }
 
     fn file_error(&self, source: io::Error) -> Error {
-        Error::File { path: self.directory.clone(), source }
+        let path = self.directory.clone();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Error::NotAllowed(path),
+            _ => Error::File { path, source },
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the program is told, as plain memory that it reads while we write.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use aya::maps::Map;
 use lb_common::frontend::{Frontend, PortEntry, RingRef};
@@ -113,6 +113,16 @@ impl SetupMemory {
                 atomic.store(word, Ordering::Release);
             }
         }
+    }
+
+    /// Has a frontend take new connections or none, in one store: another process than the agent does it, too.
+    pub fn set_draining(&mut self, number: u16, draining: bool) {
+        // SAFETY: as in `get`; the field is aligned.
+        let field = unsafe {
+            let setup = self.pointer();
+            AtomicU16::from_ptr(&raw mut (*setup).frontends[usize::from(number)].draining)
+        };
+        field.store(draining.into(), Ordering::Release);
     }
 
     /// Says what a port means from now on, in one store.

@@ -24,7 +24,7 @@ pub struct Status {
     pub started: u64,
     /// The interface.
     pub interface: String,
-    /// The mode of attachment.
+    /// The mode of attachment; empty while the program is not attached.
     pub mode: String,
     /// In the order of the configuration; behind them those that are leaving.
     pub frontends: Vec<FrontendStatus>,

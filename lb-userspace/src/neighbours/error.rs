@@ -3,6 +3,8 @@
 use std::io;
 use std::net::Ipv4Addr;
 
+use crate::kind::Kind;
+
 /// Why an interface or a next hop could not be found or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -50,6 +52,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Socket(_) | Self::Request { .. } => Kind::Failed,
+            _ => Kind::Environment,
+        }
+    }
+
     /// Puts a failed request into words.
     pub(super) fn request(doing: &'static str) -> impl FnOnce(rtnetlink::Error) -> Self {
         move |error| Self::Request { doing, reason: reason(error) }

@@ -126,6 +126,11 @@ pub(super) async fn name(handle: &Handle, index: u32) -> Result<String, Error> {
     Ok(names.unwrap_or_else(|| index.to_string()))
 }
 
+/// The number of the interface with this name.
+pub(super) async fn index(handle: &Handle, name: &str) -> Result<u32, Error> {
+    Ok(link(handle, name).await?.header.index)
+}
+
 async fn link(handle: &Handle, name: &str) -> Result<LinkMessage, Error> {
     let no_interface = || Error::NoInterface(name.to_owned());
     let mut links = handle.link().get().match_name(name).execute();

@@ -10,15 +10,15 @@ use tracing::{error, info, warn};
 
 use super::netlink::{Notification, Notifications, Requests};
 use super::notice::Notice;
-use super::table::{NextHop, Table};
-use super::{Error, Interface, entry, route};
+use super::table::{NextHop, Table, Way};
+use super::{Error, Interface, entry, interface, route};
 
 /// Follows the next hops until it is released or dropped.
 ///
 /// The kernel's managed neighbour entries outlive a resolver that is only dropped, as they outlive
 /// an agent that was killed.
 pub struct Resolver {
-    interface: u32,
+    interface: String,
     servers: mpsc::UnboundedSender<Servers>,
     follower: JoinSet<()>,
 }
@@ -28,8 +28,11 @@ pub struct Resolver {
 pub enum Event {
     /// A server's next hop is now this.
     NextHop(NextHop),
-    /// The interface has another MAC address or MTU, or has lost its carrier or has it again.
+    /// The interface has another MAC address or MTU, has lost its carrier or has it again, or is there
+    /// again after it was [lost](Self::InterfaceLost).
     Interface(Interface),
+    /// The interface is not there any more.
+    InterfaceLost,
 }
 
 /// Servers by number.
@@ -38,6 +41,8 @@ type Servers = BTreeMap<u16, Ipv4Addr>;
 /// The task's state.
 struct Follower {
     interface: Interface,
+    /// Whether the interface is not there any more; it is followed by its name.
+    is_lost: bool,
     servers: Servers,
     changed_servers: mpsc::UnboundedReceiver<Servers>,
     requests: Requests,
@@ -68,7 +73,7 @@ impl Resolver {
             return Err(error);
         }
         let follower = JoinSet::from_iter([follower.run()]);
-        Ok(Self { interface: interface.index, servers: sender, follower })
+        Ok(Self { interface: interface.name.clone(), servers: sender, follower })
     }
 
     /// Follows these servers from now on. One that cannot be reached is only warned about; see
@@ -81,7 +86,7 @@ impl Resolver {
     /// Stops, and removes what was installed in the kernel.
     pub async fn release(mut self) -> Result<(), Error> {
         self.follower.shutdown().await;
-        release(self.interface).await
+        release(&self.interface).await
     }
 }
 
@@ -97,9 +102,15 @@ pub async fn check_routes(
     Ok(())
 }
 
-/// Removes the neighbour entries that any resolver has installed on an interface.
-pub async fn release(interface: u32) -> Result<(), Error> {
-    entry::release(Requests::open()?.handle(), interface).await
+/// Removes the neighbour entries that any resolver has installed on an interface. One that is gone has
+/// none.
+pub async fn release(interface: &str) -> Result<(), Error> {
+    let requests = Requests::open()?;
+    match interface::index(requests.handle(), interface).await {
+        Ok(index) => entry::release(requests.handle(), index).await,
+        Err(Error::NoInterface(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 impl Follower {
@@ -112,13 +123,21 @@ impl Follower {
         // Subscribed before the first look, so that no change falls in between.
         let notifications = Notifications::subscribe()?;
         let requests = Requests::open()?;
-        let mut next_hops = Vec::with_capacity(servers.len());
+        let mut ways: Vec<Way> = Vec::with_capacity(servers.len());
         for (number, server) in &servers {
-            next_hops.push((*number, route::next_hop(requests.handle(), &interface, *server).await?));
+            ways.push((*number, *server, route::next_hop(requests.handle(), &interface, *server).await?));
         }
-        let table = Table::new(next_hops);
-        let problems = BTreeMap::new();
-        Ok(Self { interface, servers, changed_servers, requests, notifications, table, problems, events })
+        Ok(Self {
+            interface,
+            is_lost: false,
+            servers,
+            changed_servers,
+            requests,
+            notifications,
+            table: Table::new(ways),
+            problems: BTreeMap::new(),
+            events,
+        })
     }
 
     async fn run(mut self) {
@@ -149,7 +168,7 @@ impl Follower {
         let mut look_again = false;
         let mut next = Some(first);
         while let Some(notification) = next {
-            match Notice::of(&notification, self.interface.index) {
+            match Notice::of(&notification, &self.interface) {
                 Some(Notice::Changed(entry)) => changes.extend(self.table.observe(&entry)),
                 // Whoever flushes the neighbours takes ours too.
                 Some(Notice::Deleted(entry)) => look_again |= self.table.contains(entry.address),
@@ -185,17 +204,36 @@ impl Follower {
     }
 
     async fn set_servers(&mut self, servers: Servers) -> Vec<Event> {
-        let mut next_hops = Vec::with_capacity(servers.len());
+        let mut ways: Vec<Way> = Vec::with_capacity(servers.len());
         for (number, server) in &servers {
             match route::next_hop(self.requests.handle(), &self.interface, *server).await {
-                Ok(next_hop) => next_hops.push((*number, next_hop)),
+                Ok(next_hop) => ways.push((*number, *server, next_hop)),
                 Err(error) => warn!("{error}"),
             }
         }
         self.servers = servers;
         self.problems.retain(|number, _| self.servers.contains_key(number));
-        self.table.replace(next_hops);
-        let changes = self.see_neighbours().await;
+        self.table.replace(ways);
+        self.see_neighbours().await
+    }
+
+    async fn look_again(&mut self) -> Vec<Event> {
+        let mut events: Vec<_> = self.look_at_interface().await.into_iter().collect();
+        if self.is_lost {
+            // With it, all its routes and neighbours are gone.
+            return events;
+        }
+        self.look_at_routes().await;
+        events.extend(self.see_neighbours().await);
+        events
+    }
+
+    /// Takes in all neighbour entries, and lets go of those that no server's packets go to any more.
+    async fn see_neighbours(&mut self) -> Vec<Event> {
+        let changes = self.look_at_neighbours().await.unwrap_or_else(|error| {
+            warn!("next hops not refreshed: {error}");
+            Vec::new()
+        });
         let (handle, interface) = (self.requests.handle(), self.interface.index);
         let released = entry::release_unless(handle, interface, |address| self.table.contains(address)).await;
         if let Err(error) = released {
@@ -204,30 +242,23 @@ impl Follower {
         changes.into_iter().map(Event::NextHop).collect()
     }
 
-    async fn look_again(&mut self) -> Vec<Event> {
-        let mut events: Vec<_> = self.look_at_interface().await.into_iter().map(Event::Interface).collect();
-        self.look_at_routes().await;
-        events.extend(self.see_neighbours().await.into_iter().map(Event::NextHop));
-        events
-    }
-
-    async fn see_neighbours(&mut self) -> Vec<NextHop> {
-        self.look_at_neighbours().await.unwrap_or_else(|error| {
-            warn!("next hops not refreshed: {error}");
-            Vec::new()
-        })
-    }
-
-    /// The interface, if it is not any more what the data plane was told.
-    async fn look_at_interface(&mut self) -> Option<Interface> {
+    /// What has become of the interface, if it is not any more what the data plane was told.
+    async fn look_at_interface(&mut self) -> Option<Event> {
         match Interface::lookup(&self.interface.name).await {
             Ok(now) => {
+                let was_lost = std::mem::take(&mut self.is_lost);
                 let known = std::mem::replace(&mut self.interface, now.clone());
-                let essence = |interface: &Interface| (interface.mac, interface.mtu, interface.has_carrier);
-                (essence(&now) != essence(&known)).then_some(now)
+                let essence = |Interface { index, mac, mtu, has_carrier, .. }: &Interface| {
+                    (*index, *mac, *mtu, *has_carrier)
+                };
+                (was_lost || essence(&now) != essence(&known)).then_some(Event::Interface(now))
+            }
+            Err(Error::NoInterface(_)) => {
+                let is_known = std::mem::replace(&mut self.is_lost, true);
+                (!is_known).then_some(Event::InterfaceLost)
             }
             Err(error) => {
-                error!("{error}; nothing is forwarded");
+                error!("{error}");
                 None
             }
         }
@@ -238,7 +269,7 @@ impl Follower {
         for (number, server) in &self.servers {
             match route::next_hop(self.requests.handle(), &self.interface, *server).await {
                 Ok(next_hop) => {
-                    self.table.route(*number, next_hop);
+                    self.table.route((*number, *server, next_hop));
                     self.problems.remove(number);
                 }
                 Err(error) => {

@@ -12,10 +12,15 @@ use super::entry::Entry;
 pub struct NextHop {
     /// The server's number.
     pub server: u16,
+    /// Its address: the number may be another's by the time that this is read.
+    pub address: Ipv4Addr,
     /// Where its frames go. None only until it is known for the first time: an address that has
     /// stopped answering is still the best guess.
     pub mac: Option<Mac>,
 }
+
+/// A server by number and address, and its next hop.
+pub(super) type Way = (u16, Ipv4Addr, Ipv4Addr);
 
 /// The next hops of all servers.
 #[derive(Debug)]
@@ -25,30 +30,31 @@ pub(super) struct Table {
 
 #[derive(Clone, Copy, Debug)]
 struct Server {
+    address: Ipv4Addr,
     next_hop: Ipv4Addr,
     mac: Option<Mac>,
 }
 
 impl Table {
     /// Servers with these next hops, of which nothing is known.
-    pub fn new(next_hops: impl IntoIterator<Item = (u16, Ipv4Addr)>) -> Self {
-        let unknown = |(number, next_hop)| (number, Server { next_hop, mac: None });
-        Self { servers: next_hops.into_iter().map(unknown).collect() }
+    pub fn new(ways: impl IntoIterator<Item = Way>) -> Self {
+        let unknown = |(number, address, next_hop)| (number, Server { address, next_hop, mac: None });
+        Self { servers: ways.into_iter().map(unknown).collect() }
     }
 
     /// Follows these servers from now on. What is known of the way that a server had stays.
-    pub fn replace(&mut self, next_hops: impl IntoIterator<Item = (u16, Ipv4Addr)>) {
-        let before = std::mem::replace(self, Self::new(next_hops));
+    pub fn replace(&mut self, ways: impl IntoIterator<Item = Way>) {
+        let before = std::mem::replace(self, Self::new(ways));
         for (number, server) in &mut self.servers {
-            let was = before.servers.get(number).filter(|was| was.next_hop == server.next_hop);
-            server.mac = was.and_then(|was| was.mac);
+            let is_same = |was: &&Server| (was.address, was.next_hop) == (server.address, server.next_hop);
+            server.mac = before.servers.get(number).filter(is_same).and_then(|was| was.mac);
         }
     }
 
     /// Sends a server's packets another way from now on; its MAC address holds until the new next
     /// hop's is [observed](Self::observe).
-    pub fn route(&mut self, server: u16, next_hop: Ipv4Addr) {
-        self.servers.entry(server).or_insert(Server { next_hop, mac: None }).next_hop = next_hop;
+    pub fn route(&mut self, (server, address, next_hop): Way) {
+        self.servers.entry(server).or_insert(Server { address, next_hop, mac: None }).next_hop = next_hop;
     }
 
     /// Whether any server's packets go there.
@@ -70,7 +76,7 @@ impl Table {
         for (number, server) in &mut self.servers {
             if server.next_hop == entry.address && server.mac != Some(mac) {
                 server.mac = Some(mac);
-                changes.push(NextHop { server: *number, mac: server.mac });
+                changes.push(server.known(*number));
             }
         }
         changes
@@ -78,7 +84,14 @@ impl Table {
 
     /// What is known of all servers.
     pub fn all(&self) -> Vec<NextHop> {
-        self.servers.iter().map(|(server, known)| NextHop { server: *server, mac: known.mac }).collect()
+        self.servers.iter().map(|(number, server)| server.known(*number)).collect()
+    }
+}
+
+impl Server {
+    /// What is known of it, under its number.
+    const fn known(&self, number: u16) -> NextHop {
+        NextHop { server: number, address: self.address, mac: self.mac }
     }
 }
 
@@ -88,6 +101,8 @@ mod tests {
 
     const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 11);
     const GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+    /// A server behind the gateway.
+    const FAR: Ipv4Addr = Ipv4Addr::new(198, 18, 16, 7);
     const A: Mac = Mac([2, 0, 0, 0, 0, 0xa]);
     const B: Mac = Mac([2, 0, 0, 0, 0, 0xb]);
 
@@ -95,59 +110,81 @@ mod tests {
         Entry { address, mac, is_kept: true, is_ours: true }
     }
 
-    fn hop(server: u16, mac: Mac) -> NextHop {
-        NextHop { server, mac: Some(mac) }
+    /// The server that is a neighbour, and the one that is not.
+    fn near(number: u16) -> Way {
+        (number, SERVER, SERVER)
+    }
+
+    fn far(number: u16) -> Way {
+        (number, FAR, GATEWAY)
+    }
+
+    fn hop((server, address, _): Way, mac: Mac) -> NextHop {
+        NextHop { server, address, mac: Some(mac) }
+    }
+
+    fn unknown((server, address, _): Way) -> NextHop {
+        NextHop { server, address, mac: None }
     }
 
     #[test]
     fn only_changes_are_reported() {
-        let mut table = Table::new([(0, SERVER)]);
+        let mut table = Table::new([near(0)]);
         assert_eq!(table.observe(&entry(GATEWAY, Some(A))), []);
-        assert_eq!(table.observe(&entry(SERVER, Some(A))), [hop(0, A)]);
+        assert_eq!(table.observe(&entry(SERVER, Some(A))), [hop(near(0), A)]);
         assert_eq!(table.observe(&entry(SERVER, Some(A))), []);
-        assert_eq!(table.observe(&entry(SERVER, Some(B))), [hop(0, B)]);
+        assert_eq!(table.observe(&entry(SERVER, Some(B))), [hop(near(0), B)]);
     }
 
     #[test]
     fn the_last_known_address_stays() {
-        let mut table = Table::new([(0, SERVER)]);
-        assert_eq!(table.all(), [NextHop { server: 0, mac: None }]);
+        let mut table = Table::new([near(0)]);
+        assert_eq!(table.all(), [unknown(near(0))]);
         table.observe(&entry(SERVER, Some(A)));
         assert_eq!(table.observe(&entry(SERVER, None)), []);
-        assert_eq!(table.all(), [hop(0, A)]);
+        assert_eq!(table.all(), [hop(near(0), A)]);
     }
 
     #[test]
     fn servers_behind_one_gateway_move_together() {
-        let mut table = Table::new([(0, GATEWAY), (1, SERVER), (2, GATEWAY)]);
-        assert_eq!(table.observe(&entry(GATEWAY, Some(A))), [hop(0, A), hop(2, A)]);
+        let mut table = Table::new([far(0), near(1), far(2)]);
+        assert_eq!(table.observe(&entry(GATEWAY, Some(A))), [hop(far(0), A), hop(far(2), A)]);
     }
 
     #[test]
     fn another_route_takes_effect_with_its_address() {
-        let mut table = Table::new([(0, SERVER)]);
+        let mut table = Table::new([near(0)]);
         table.observe(&entry(SERVER, Some(A)));
-        table.route(0, GATEWAY);
+        table.route((0, SERVER, GATEWAY));
         assert!(table.contains(GATEWAY) && !table.contains(SERVER));
-        assert_eq!(table.all(), [hop(0, A)]);
+        assert_eq!(table.all(), [hop(near(0), A)]);
         assert_eq!(table.observe(&entry(SERVER, Some(B))), []);
-        assert_eq!(table.observe(&entry(GATEWAY, Some(B))), [hop(0, B)]);
+        assert_eq!(table.observe(&entry(GATEWAY, Some(B))), [hop(near(0), B)]);
     }
 
     #[test]
     fn other_servers_are_followed_and_what_is_known_stays() {
-        let mut table = Table::new([(0, SERVER), (1, GATEWAY)]);
+        let mut table = Table::new([near(0), far(1)]);
         table.observe(&entry(SERVER, Some(A)));
         table.observe(&entry(GATEWAY, Some(B)));
-        table.replace([(0, SERVER), (1, SERVER), (5, GATEWAY)]);
-        let unknown = |server| NextHop { server, mac: None };
-        assert_eq!(table.all(), [hop(0, A), unknown(1), unknown(5)]);
-        assert_eq!(table.observe(&entry(SERVER, Some(A))), [hop(1, A)]);
+        table.replace([near(0), near(1), far(5)]);
+        assert_eq!(table.all(), [hop(near(0), A), unknown(near(1)), unknown(far(5))]);
+        assert_eq!(table.observe(&entry(SERVER, Some(A))), [hop(near(1), A)]);
+    }
+
+    #[test]
+    fn a_number_that_is_anothers_now_begins_anew() {
+        let mut table = Table::new([far(0)]);
+        table.observe(&entry(GATEWAY, Some(A)));
+        let other = (0, Ipv4Addr::new(198, 18, 16, 8), GATEWAY);
+        table.replace([other]);
+        assert_eq!(table.all(), [unknown(other)]);
+        assert_eq!(table.observe(&entry(GATEWAY, Some(A))), [hop(other, A)]);
     }
 
     #[test]
     fn what_nothing_keeps_is_missing_once() {
-        let table = Table::new([(0, GATEWAY), (1, SERVER), (2, GATEWAY)]);
+        let table = Table::new([far(0), near(1), far(2)]);
         assert_eq!(table.missing(&[]), BTreeSet::from([GATEWAY, SERVER]));
         let passing = Entry { is_kept: false, ..entry(GATEWAY, Some(A)) };
         assert_eq!(table.missing(&[entry(SERVER, None), passing]), BTreeSet::from([GATEWAY]));

@@ -7,6 +7,8 @@
 mod segment;
 mod socket;
 
+use std::collections::BTreeMap;
+
 use lb_common::frontend::Frontend;
 use lb_common::net::Port;
 use lb_common::server::Server;
@@ -16,15 +18,16 @@ use lb_common::tcp::{Direction, Fins, Seq, State};
 use lb_common::time::Tick;
 
 use self::segment::Reset;
-use self::socket::RawSocket;
+use self::socket::{RawSocket, Sender};
 use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::slots::SlotStates;
 
 /// Ends connections.
 pub struct Resetter {
-    to_clients: RawSocket,
-    /// One of its own: what waits for a dead server's neighbour entry must not hold up clients.
+    /// Every client is told, at most once a connection; what waits is bounded by these.
+    to_clients: Sender,
+    /// What waits for a dead server's neighbour entry must not hold up clients.
     to_servers: RawSocket,
 }
 
@@ -35,15 +38,15 @@ pub struct Ended {
     pub reset: u64,
     /// Attempts to connect that were given up: the client's next SYN goes to another server.
     pub given_up: u64,
-    /// Packets to clients that could not be sent; the program answers these connections when they speak.
-    pub unsent: u64,
 }
 
 impl Resetter {
-    /// Opens the raw socket, in the network namespace of the calling thread.
+    /// Opens raw sockets, in the network namespace of the calling thread; must be called in a tokio
+    /// runtime.
     pub fn new() -> Result<Self, Error> {
-        let open = || RawSocket::open().map_err(Error::RawSocket);
-        Ok(Self { to_clients: open()?, to_servers: open()? })
+        let to_clients = RawSocket::open().and_then(Sender::start).map_err(Error::RawSocket)?;
+        let to_servers = RawSocket::open().map_err(Error::RawSocket)?;
+        Ok(Self { to_clients, to_servers })
     }
 
     /// Ends all connections of a server; `now` is the data plane's time.
@@ -52,6 +55,7 @@ impl Resetter {
         let setup = maps.setup.get();
         let first = setup.server(server).first_slot;
         let mut ended = Ended::default();
+        let mut to_clients = Vec::new();
         for number in first..first + u32::from(setup.settings.nat_ports) {
             let Some(slot) = end(&states, setup, number, now) else { continue };
             if slot.word().state() == State::SynSent {
@@ -63,11 +67,11 @@ impl Resetter {
             }
             ended.reset += 1;
             let [client, server] = resets(setup, number, &slot);
-            let sent = client.map(|reset| self.to_clients.send(&reset));
-            ended.unsent += sent.filter(Result::is_err).count() as u64;
+            to_clients.extend(client);
             // A dead server need not be told; one that lives is answered when it speaks.
             server.for_each(|reset| drop(self.to_servers.send(&reset)));
         }
+        self.to_clients.send(in_turns(to_clients));
         Ok(ended)
     }
 }
@@ -127,9 +131,38 @@ fn to_server(setup: &Setup, server: &Server, number: u32) -> Reset {
     Reset { source: (server.nat_addr, Port::new(port)), destination: (server.addr, server.port), seq: Seq(0) }
 }
 
+/// Has the receivers take turns: one that does not answer ARP then delays the others only by its turns.
+fn in_turns(packets: Vec<Reset>) -> Vec<Reset> {
+    let mut turns = BTreeMap::new();
+    let mut numbered: Vec<_> = packets
+        .into_iter()
+        .map(|packet| {
+            let turn = turns.entry(packet.receiver()).or_insert(0);
+            *turn += 1;
+            (*turn, packet)
+        })
+        .collect();
+    numbered.sort_by_key(|(turn, _)| *turn);
+    numbered.into_iter().map(|(_, packet)| packet).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    #[test]
+    fn receivers_take_turns() {
+        let packet = |(host, seq)| Reset {
+            source: (Ipv4Addr::new(198, 18, 0, 10).into(), Port::new(6443)),
+            destination: (Ipv4Addr::new(198, 18, 0, host).into(), Port::new(40_000)),
+            seq: Seq(seq),
+        };
+        let packets = [(101, 1), (101, 2), (101, 3), (102, 4), (103, 5), (102, 6)].map(packet);
+        let expected = [(101, 1), (102, 4), (103, 5), (101, 2), (102, 6), (101, 3)].map(packet);
+        assert_eq!(in_turns(packets.to_vec()), expected);
+    }
 
     #[test]
     fn one_number_is_enough_when_nothing_is_under_way() {

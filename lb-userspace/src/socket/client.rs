@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Command;
+use super::{Command, Complaint};
 
 /// How long an agent may take: a reload asks the kernel for routes, and no more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,8 +34,8 @@ pub enum NoAnswer {
     },
 }
 
-/// Asks the agent to do something, and returns its complaint; an empty one is success.
-pub fn ask(path: &Path, command: &Command) -> Result<String, NoAnswer> {
+/// Asks the agent to do something, and returns what it says to that.
+pub fn ask(path: &Path, command: &Command) -> Result<Result<(), Complaint>, NoAnswer> {
     let answer = connect(path).and_then(|mut stream| {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{command}\n").as_bytes())?;
@@ -45,7 +45,11 @@ pub fn ask(path: &Path, command: &Command) -> Result<String, NoAnswer> {
         // An agent that ends in the middle has not answered, and an empty answer would mean success.
         if answer.ends_with('\n') { Ok(answer) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     });
-    answer.map(|answer| answer.trim_end().to_owned()).map_err(|source| {
+    let outcome = |answer: String| match answer.trim_end() {
+        "" => Ok(()),
+        complaint => Err(Complaint::of(complaint)),
+    };
+    answer.map(outcome).map_err(|source| {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => NoAnswer::NotRunning(path),

@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::{Command, LONGEST, client};
+use super::{Command, Complaint, LONGEST, client};
+use crate::kind::Kind;
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,13 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the agent waits before it accepts again after it could not.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A client's command, and where its answer goes: empty for success.
+/// A client's command, and where its answer goes.
 #[derive(Debug)]
 pub struct Request {
     /// What is asked for.
     pub command: Command,
     /// Where the answer goes.
-    pub answer: oneshot::Sender<String>,
+    pub answer: oneshot::Sender<Result<(), Complaint>>,
 }
 
 /// Listens until it is dropped; the socket's file goes with it.
@@ -151,21 +152,20 @@ async fn converse(mut stream: UnixStream, requests: mpsc::Sender<Request>) -> io
         // Somebody has only looked whether there is an agent.
         return Ok(());
     }
-    let answer = match line.parse() {
+    let outcome = match line.parse::<Command>() {
         Ok(command) => ask(command, requests).await,
-        Err(error) => error.to_string(),
+        Err(error) => Err(Complaint::wrong(error)),
     };
+    let answer = outcome.map_or_else(|complaint| complaint.to_line(), |()| String::new());
     // HAProxy ends an answer with an empty line.
     writer.write_all(format!("{answer}\n").as_bytes()).await
 }
 
-async fn ask(command: Command, requests: mpsc::Sender<Request>) -> String {
+async fn ask(command: Command, requests: mpsc::Sender<Request>) -> Result<(), Complaint> {
     let (answer, answered) = oneshot::channel();
-    let ending = || "the agent is ending".to_owned();
-    if requests.send(Request { command, answer }).await.is_err() {
-        return ending();
-    }
-    answered.await.unwrap_or_else(|_| ending())
+    let ending = || Complaint { kind: Kind::Environment, text: "the agent is ending".to_owned() };
+    requests.send(Request { command, answer }).await.map_err(|_| ending())?;
+    answered.await.map_err(|_| ending())?
 }
 
 #[cfg(test)]
@@ -173,10 +173,10 @@ mod tests {
     use super::*;
     use crate::socket::{ServerChange, ask};
 
-    /// Answers every request with its own words.
+    /// Refuses every request with its own words.
     async fn echo(mut requests: mpsc::Receiver<Request>) {
         while let Some(Request { command, answer }) = requests.recv().await {
-            let _ = answer.send(command.to_string());
+            let _ = answer.send(Err(Complaint::wrong(command)));
         }
     }
 
@@ -190,7 +190,8 @@ mod tests {
         let path = path.to_owned();
         let command = Command::server("k8s/bettley", ServerChange::Weight(3)).expect("a server");
         let answer = tokio::task::spawn_blocking(move || ask(&path, &command)).await;
-        answer.expect("the client ends").unwrap_or_else(|error| error.to_string())
+        let answer = answer.expect("the client ends").map_err(|error| error.to_string());
+        answer.map_or_else(|error| error, |outcome| outcome.expect_err("it refuses").to_string())
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::json;
 pub struct Snapshot {
     /// The interface that the program is attached to.
     pub interface: String,
-    /// How: `native` or `generic`.
+    /// How: `native` or `generic`; empty while it is not.
     pub mode: String,
     /// Whether an agent looks after the maps.
     pub agent: Agent,

@@ -23,7 +23,8 @@ fn summary(snapshot: &Snapshot) -> String {
         Agent::NotRunning => "not running".to_owned(),
     };
     let memory = human::bytes(snapshot.memory_bytes());
-    let (interface, mode) = (&snapshot.interface, &snapshot.mode);
+    let interface = &snapshot.interface;
+    let mode = if snapshot.mode.is_empty() { "not attached" } else { &snapshot.mode };
     format!("interface {interface} ({mode}), agent {agent}, memory of maps {memory}\n")
 }
 

@@ -4,11 +4,13 @@ use std::io;
 use std::sync::Barrier;
 use std::thread;
 
+use lb_common::LAYOUT_VERSION;
 use lb_lab::echo::Client;
 use lb_lab::http::Session;
-use lb_lab::{Host, Lab, Nginx, Result, Topology, curl};
+use lb_lab::{Host, Lab, Nginx, Result, Topology, Xlb, curl};
+use xlb::dataplane::object::{self, Sizes, XLB};
 
-use crate::stage::{EQUAL, Stage, WEB_PORT, assert_shares, config, lab};
+use crate::stage::{EQUAL, Stage, WEB_PORT, assert_shares, config, in_maps, lab};
 
 /// Connections that transfer when the agent is killed.
 const TRANSFERS: usize = 200;
@@ -131,6 +133,66 @@ fn what_a_killed_agent_has_left_can_be_detached_and_replaced() -> Result<()> {
 }
 
 #[test]
+fn a_data_plane_of_another_layout_is_refused_and_goes_on_until_a_fresh_start() -> Result<()> {
+    let layout = |xlb: &Xlb| {
+        in_maps(xlb, |maps| {
+            let mut setup = Box::new(*maps.setup.get());
+            setup.settings.layout_version += 1;
+            maps.setup.write(&setup);
+        });
+    };
+    let says = format!("has layout {}, this xlb knows layout {LAYOUT_VERSION}", LAYOUT_VERSION + 1);
+    let (_stage, xlb) = is_refused_and_goes_on_until_a_fresh_start(layout, &says)?;
+    // What it does not know cannot be shown, but taken down.
+    layout(&xlb);
+    let shown = xlb.command(["stats"]).output().expect("xlb can be started");
+    assert_eq!(shown.status.code(), Some(WRONG_ENVIRONMENT));
+    let said = xlb.output(["detach"])?;
+    assert!(said.contains("of another version"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_data_plane_with_another_map_is_refused_and_goes_on_until_a_fresh_start() -> Result<()> {
+    let other_map = |xlb: &Xlb| {
+        let index = xlb.pins().join("INDEX");
+        xlb.host().inside(|| {
+            let smallest = Sizes { max_servers: 1, nat_first: 1024, nat_ports: 1 };
+            let ebpf = object::load(XLB, smallest).expect("the kernel takes it");
+            std::fs::remove_file(&index).expect("it is pinned");
+            ebpf.map("INDEX").expect("every data plane has one").pin(&index).expect("it can be pinned");
+        });
+    };
+    is_refused_and_goes_on_until_a_fresh_start(other_map, "has another map INDEX").map(drop)
+}
+
+/// Changes a data plane without an agent to one that a new agent must not take over.
+fn is_refused_and_goes_on_until_a_fresh_start(change: impl Fn(&Xlb), says: &str) -> Result<(Stage, Xlb)> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let client = stage.lab.lan_clients[0].clone();
+    let mut held = client.inside(|| Session::open(stage.web())).expect("a connection is made");
+    let name = held.ask().expect("a server answers");
+    let agent = stage.take_balancer();
+    let xlb = agent.xlb.clone();
+    agent.kill()?;
+    change(&xlb);
+
+    let refused = xlb.agent(&config.to_toml())?.output().expect("xlb can be started");
+    assert_eq!(refused.status.code(), Some(WRONG_ENVIRONMENT));
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(message.contains(says) && message.contains("`xlb run --fresh` starts anew"), "{message}");
+    assert_eq!(held.ask().expect("the connection goes on"), name);
+    let fetch = || Ok::<_, lb_lab::Error>(curl::tally(curl::fetch(&client, stage.web(), CONNECTIONS)?));
+    assert_shares(&fetch()?, &EQUAL);
+
+    xlb.start_with(&config.to_toml(), &["--fresh"])?.kill()?;
+    assert_shares(&fetch()?, &EQUAL);
+    Ok((stage, xlb))
+}
+
+#[test]
 fn a_server_that_was_down_stays_down_until_its_checks_pass() -> Result<()> {
     let lab = lab(Topology::default());
     let config = config(&lab, "native");
@@ -195,6 +257,89 @@ fn an_agent_that_is_asked_to_end_leaves_nothing(mode: &str) -> Result<()> {
     assert!(status.success(), "{status}");
     assert!(!has_traces(&stage.lab)?);
     Ok(())
+}
+
+#[test]
+fn an_interface_that_is_made_anew_is_attached_again_in_native_mode() -> Result<()> {
+    an_interface_that_is_made_anew_is_attached_again("native")
+}
+
+#[test]
+fn an_interface_that_is_made_anew_is_attached_again_in_generic_mode() -> Result<()> {
+    an_interface_that_is_made_anew_is_attached_again("generic")
+}
+
+fn an_interface_that_is_made_anew_is_attached_again(mode: &str) -> Result<()> {
+    let mut stage = Stage::set(Topology::default(), mode)?;
+    let client = stage.lab.lan_clients[0].clone();
+    let mut held = client.inside(|| Session::open(stage.web())).expect("a connection is made");
+    let name = held.ask().expect("a server answers");
+
+    stage.lab.take_card_out()?;
+    stage.balancer().log().wait_for("eth0 is gone: nothing is forwarded")?;
+    let xlb = stage.balancer().xlb.clone();
+    assert_eq!(xlb.stats()?.mode, "");
+    stage.lab.put_card_in()?;
+    stage.balancer().log().wait_for("eth0 has lost its program")?;
+    stage.balancer().log().wait_for("forwarding")?;
+    assert_eq!(xlb.stats()?.mode, mode);
+
+    assert_eq!(held.ask().expect("the connection goes on"), name);
+    let answers = curl::tally(curl::fetch(&client, stage.web(), CONNECTIONS)?);
+    assert_shares(&answers, &EQUAL);
+    // Checks go on, too.
+    stage.web[0].take().expect("it was started").stop()?;
+    stage.balancer().log().wait_for("k8s-api-server/bettley is DOWN")?;
+    assert!(stage.take_balancer().stop()?.success());
+    assert!(!has_traces(&stage.lab)?);
+    Ok(())
+}
+
+#[test]
+fn a_fresh_start_leaves_no_neighbour_entry_of_the_former_one() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let agent = stage.take_balancer();
+    let xlb = agent.xlb.clone();
+    let balancer = &stage.lab.balancer;
+    let servers = stage.lab.servers.each_ref().map(|host| host.address().to_string());
+    assert_eq!(managed(balancer, "eth0")?, servers);
+    agent.kill()?;
+
+    let smaller = config.clone().with(|config| {
+        for backend in &mut config.backend {
+            backend.server.remove(0);
+        }
+    });
+    let agent = xlb.start_with(&smaller.to_toml(), &["--fresh"])?;
+    assert_eq!(managed(balancer, "eth0")?, servers[1..]);
+    agent.kill()?;
+
+    // Another interface, where nobody is.
+    for command in [
+        "link add eth1 type veth peer name far1",
+        "address add 198.18.64.10/24 dev eth1",
+        "link set far1 up",
+        "link set eth1 up",
+    ] {
+        balancer.run("ip", &command.split(' ').collect::<Vec<_>>())?;
+    }
+    let elsewhere = smaller.to_toml().replace("198.18.0.", "198.18.64.").replace("eth0", "eth1");
+    let _agent = xlb.start_with(&elsewhere, &["--fresh"])?;
+    assert_eq!(managed(balancer, "eth0")?, [""; 0]);
+    assert_eq!(managed(balancer, "eth1")?.len(), 2);
+    Ok(())
+}
+
+/// The neighbours that the kernel keeps for the product on an interface, in the order of their addresses.
+fn managed(host: &Host, interface: &str) -> Result<Vec<String>> {
+    let neighbours = host.run("ip", &["neighbour", "show", "dev", interface])?;
+    let managed = neighbours.lines().filter(|line| line.contains("managed"));
+    let mut addresses: Vec<_> =
+        managed.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    addresses.sort();
+    Ok(addresses)
 }
 
 /// Whether there is anything of the product on the balancer: a program, a pin, a neighbour.

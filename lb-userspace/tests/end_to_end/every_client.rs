@@ -10,7 +10,7 @@ use crate::local_clients::{Theatre, assert_peers, mapped, servers};
 use crate::stage::{EQUAL, assert_shares};
 
 const TOPOLOGY: Topology = Topology { lan_clients: 1, routed_clients: 1, ..Topology::DEFAULT };
-/// Connections of each client.
+/// Connections of each client. One size for CI and in full: even these take seconds.
 const CONNECTIONS: usize = 500;
 
 #[test]

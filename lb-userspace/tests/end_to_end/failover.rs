@@ -94,8 +94,15 @@ impl Outcomes {
         assert_eq!(all.retransmitted(2), 0, "{all}");
     }
 
-    /// Asserts that the dead server's clients were told so, and nobody else.
+    /// Asserts that the dead server's clients were told so before its next check was due, and nobody else.
+    /// That is counted in connections of the load, which is as slow as the machine is.
     fn assert_idle_were_reset(&self) {
+        const CHECKS_A_SECOND: usize = 2;
+        let last = self.on_dead.iter().filter_map(Idle::end).map(|end| end.at).max();
+        let meanwhile = |attempt: &&Attempt| attempt.began > self.down && Some(attempt.began) < last;
+        let meanwhile = self.attempts.iter().filter(meanwhile).count();
+        println!("{meanwhile} connections begun before the last idle client was told");
+        assert!(meanwhile < rate() as usize / CHECKS_A_SECOND, "{meanwhile} connections");
         assert!(!self.on_dead.is_empty() && !self.on_others.is_empty());
         for idle in &self.on_dead {
             assert_eq!(idle.end().map(|end| end.kind), Some(EndKind::Reset), "{idle:?}");

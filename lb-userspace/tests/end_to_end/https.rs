@@ -11,7 +11,7 @@ use toml::Value;
 use crate::stage::{EQUAL, WEB, WEB_PORT, assert_shares, lab, web, xlb};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// New connections after an event.
+/// New connections after an event. One size for CI and in full: what takes its time are the checks.
 const CONNECTIONS: usize = 60;
 /// Failures in a row that take a server down, as the lab configures it.
 const FALL: usize = 3;

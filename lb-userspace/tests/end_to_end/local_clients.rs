@@ -17,7 +17,7 @@ use xlb::local::HostClients;
 
 use crate::stage::{ECHO, ECHO_PORT, EQUAL, Stage, WEB, WEB_PORT, assert_shares, config, lab, xlb};
 
-/// Connections of each kind of client.
+/// Connections of each kind of client. One size for CI and in full: even these take seconds.
 const CONNECTIONS: usize = 500;
 /// Agents that take over from each other.
 const ADOPTIONS: usize = 3;

@@ -11,6 +11,7 @@ mod https;
 mod limits;
 mod listing;
 mod local_clients;
+mod many_idle;
 mod migration;
 mod mtu;
 mod other_traffic;

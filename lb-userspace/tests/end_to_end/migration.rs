@@ -5,7 +5,9 @@ use std::thread;
 
 use lb_lab::http::Session;
 use lb_lab::load::{self, Load};
-use lb_lab::{HaProxy, Lab, Result, Topology, Xlb, size, wait};
+use lb_lab::{HaProxy, Lab, Process, Result, Topology, Xlb, size, wait};
+use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGTERM};
+use xlb::dataplane::pins::Pins;
 
 use crate::stage::{Stage, WEB, WEB_PORT, config, lab, web};
 
@@ -66,6 +68,34 @@ fn an_open_connection_is_cut_when_its_time_is_over() -> Result<()> {
     let said = crate::stage::xlb(&stage.lab).output(["detach", "--now"])?;
     assert!(said.contains("1 open connections were cut"), "{said}");
     open[0].ask().expect_err("it was cut");
+    Ok(())
+}
+
+#[test]
+fn a_detach_that_is_interrupted_or_fails_lets_new_connections_in_again() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let xlb = crate::stage::xlb(&stage.lab);
+    let mut held = open(&stage.lab, 1);
+    for (signal, name) in [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")] {
+        let mut detaching = Process::spawn(&mut xlb.command(["detach", "--drain", "1d"]))?;
+        let refused = || stage.lab.lan_clients[0].inside(|| Session::open(stage.web())).err();
+        wait::until("new connections to pass to the host", refused)?;
+        detaching.signal(signal)?;
+        detaching.log().wait_for(&format!("{name}: nothing was taken down"))?;
+        wait::until("the end of detach", || (!detaching.is_running()).then_some(()))?;
+        open(&stage.lab, 1);
+    }
+
+    // Without its agent, somebody else may hold the pins.
+    stage.take_balancer().kill()?;
+    let pins = Pins::new(xlb.pins());
+    let _claim = stage.lab.balancer.sandbox().inside(|| pins.claim().expect("the agent is gone"));
+    let failed = xlb.output(["detach", "--now"]).expect_err("the pins are held").to_string();
+    assert!(failed.contains("has an agent already"), "{failed}");
+    open(&stage.lab, 1);
+    all_go_on(&mut held);
     Ok(())
 }
 

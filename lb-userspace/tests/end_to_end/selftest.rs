@@ -70,7 +70,7 @@ fn what_does_not_work_is_named_and_fails() -> Result<()> {
 
     xlb(theatre.lab()).output(["detach"])?;
     let output = selftest(&theatre, &[], true);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("xlb is not running"), "{output:?}");
     Ok(())
 }

@@ -7,6 +7,8 @@ use lb_lab::curl::Answers;
 use lb_lab::echo::Echo;
 use lb_lab::stats::Server;
 use lb_lab::{Balancer, Lab, Nginx, Result, Topology, Xlb};
+use xlb::dataplane::maps::Maps;
+use xlb::dataplane::pins::Pins;
 
 /// The frontend that HTTP servers stand behind, and its port.
 pub const WEB: &str = "k8s-api-server";
@@ -90,6 +92,15 @@ pub fn lab(topology: Topology) -> Lab {
 /// The program under test, on the network's balancer.
 pub fn xlb(lab: &Lab) -> Xlb {
     Xlb::new(env!("CARGO_BIN_EXE_xlb"), &lab.balancer)
+}
+
+/// Looks into the pinned maps, or changes them.
+pub fn in_maps<T: Send>(xlb: &Xlb, look: impl FnOnce(&mut Maps) -> T + Send) -> T {
+    let pins = Pins::new(xlb.pins());
+    xlb.host().inside(|| {
+        let (mut maps, _) = pins.open().expect("a data plane");
+        look(&mut maps)
+    })
 }
 
 /// A configuration for both frontends, with equal weights.
