@@ -38,3 +38,9 @@ pub fn since_millis(millis: u64) -> Duration {
 pub fn unix_seconds(at: SystemTime) -> u64 {
     at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+/// The moment so many seconds after the beginning of 1970.
+#[must_use]
+pub fn from_unix_seconds(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}

@@ -151,7 +151,8 @@ fn restored(check: &health::Check, known: &HealthStatus) -> Option<Health> {
     known.check.as_ref()?;
     let now = Instant::now();
     let changed_at = now.checked_sub(clock::since_millis(known.changed_at)).unwrap_or(now);
-    Some(Health::restored(check, known.up, changed_at))
+    let certificate_expires = known.certificate_expires.map(clock::from_unix_seconds);
+    Some(Health::restored(check, known.up, changed_at, certificate_expires))
 }
 
 /// Whether results of checks of a server count: it is the one with this number, configured, and not in

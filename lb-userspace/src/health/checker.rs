@@ -496,7 +496,7 @@ mod tests {
         checker.suspend(true);
         // A server that is known to be UP, and now refuses.
         let mut refusing = target(1, address, INTERVAL);
-        refusing.health = Some(Health::restored(&refusing.check, true, Instant::now().into_std()));
+        refusing.health = Some(Health::restored(&refusing.check, true, Instant::now().into_std(), None));
         let mut checker = checker;
         checker.retarget(&[refusing]);
         while events.try_recv().is_ok() {}
@@ -522,7 +522,7 @@ mod tests {
         let (_listener, address) = listener().await;
         let (sender, mut events) = mpsc::channel(1);
         let mut down = target(0, address, INTERVAL);
-        down.health = Some(Health::restored(&down.check, false, Instant::now().into_std()));
+        down.health = Some(Health::restored(&down.check, false, Instant::now().into_std(), None));
         let _checker = Checker::start(&[down], &sender);
         assert_eq!(shown(&mut events).await, ("DOWN 1/2".into(), "L4OK"));
         assert_eq!(next(&mut events).await.transition, Some(Transition::Up));
