@@ -1,5 +1,6 @@
 //! From the configuration to what the data plane is to do.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,11 +10,11 @@ use lb_common::frontend::Timeouts;
 
 use crate::clock;
 use crate::config::model;
-use crate::config::model::{Backend, Check, CheckKind, Config, Observe, Trust};
+use crate::config::model::{Backend, Check, CheckKind, Config, Observe, OnMarkedDown, Trust};
 use crate::control::{Portion, Wanted, WantedFrontend, WantedServer};
 use crate::dataplane::attach::{Mode, WantedMode};
 use crate::dataplane::object::Sizes;
-use crate::dataplane::status::{Admin, HealthStatus, Status};
+use crate::dataplane::status::{Admin, HealthStatus, ServerStatus, Status};
 use crate::health::tls::AuthoritiesError;
 use crate::health::{self, Health, Page, Probe, Tls};
 use crate::neighbours::Interface;
@@ -129,20 +130,48 @@ pub fn checks(config: &Config) -> Result<Checks, AuthoritiesError> {
     config.backends.iter().map(|backend| backend.check.as_ref().map(map).transpose()).collect()
 }
 
+/// How a server is watched.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// How it is checked, if it is.
+    pub check: Option<health::Check>,
+    /// What becomes of its connections when it goes DOWN.
+    pub on_marked_down: OnMarkedDown,
+}
+
+/// How all servers are watched, by address.
+pub type Watches = BTreeMap<SocketAddrV4, Watch>;
+
+/// How servers are watched from now on, where `before` is how they were until now.
+///
+/// One that has left the configuration goes on being watched as it was: its backend's new settings
+/// need not fit it. Only where nobody knows any more how that was, because another agent did it, are
+/// they the best there is.
+#[must_use]
+pub fn watches(config: &Config, checks: &Checks, status: &Status, before: &Watches) -> Watches {
+    let configured = |server: &ServerStatus| {
+        let mut backends = config.backends.iter().zip(checks);
+        let (backend, check) = backends.find(|(backend, _)| backend.name == server.backend)?;
+        Some(Watch { check: check.clone(), on_marked_down: backend.on_marked_down })
+    };
+    let watch = |server: &ServerStatus| {
+        let former = before.get(&server.address).filter(|_| server.leaving);
+        Some((server.address, former.cloned().or_else(|| configured(server))?))
+    };
+    status.servers.iter().filter_map(watch).collect()
+}
+
 /// The health checks of all servers that have one and are not in maintenance. Each carries its
 /// server's number, and what is known of the server.
 #[must_use]
-pub fn targets(config: &Config, checks: &Checks, status: &Status) -> Vec<health::Target> {
-    let target = |(server, check): (&model::Server, &Option<health::Check>)| {
-        let status = status.server_at(server.address).filter(|status| status.admin != Admin::Maint)?;
-        let check = check.clone()?;
-        let health = status.health.as_ref().and_then(|known| restored(&check, known));
-        Some(health::Target { server: status.number.into(), address: server.address, check, health })
+pub fn targets(watches: &Watches, status: &Status) -> Vec<health::Target> {
+    let target = |server: &ServerStatus| {
+        let check = watches.get(&server.address)?.check.clone()?;
+        let health = server.health.as_ref().and_then(|known| restored(&check, known));
+        Some(health::Target { server: server.number.into(), address: server.address, check, health })
     };
-    let backends = config.backends.iter().zip(checks);
-    let servers =
-        backends.flat_map(|(backend, check)| backend.servers.iter().map(move |server| (server, check)));
-    servers.filter_map(target).collect()
+    let checked = status.servers.iter().filter(|server| server.admin != Admin::Maint);
+    checked.filter_map(target).collect()
 }
 
 /// A server's health as another agent, or this one before its maintenance, has left it; none if it

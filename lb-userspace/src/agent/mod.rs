@@ -65,6 +65,7 @@ struct Agent {
     resolver: Resolver,
     host_clients: HostClients,
     checks: plan::Checks,
+    watches: plan::Watches,
     checker: Option<Checker>,
     expiry: ExpiryWatch,
     resets: Resets,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use lb_common::event::{ConnectFailed, Failure};
+use lb_common::event::ConnectFailed;
 use tracing::{info, warn};
 
 use super::{Agent, Error, complain};
 use crate::config::model::OnMarkedDown;
 use crate::dataplane::status::ServerStatus;
 use crate::health::{Event, Evidence, Transition, Verdict};
+use crate::plan::Watch;
 use crate::reset::{Ended, Resetter};
 
 /// Servers that are DOWN and whose connections are still there.
@@ -110,8 +111,12 @@ impl Agent {
         if server.is_up() || server.leaving {
             return false;
         }
-        let backend = self.config.backends.iter().find(|backend| backend.name == server.backend);
-        backend.is_some_and(|backend| backend.on_marked_down == OnMarkedDown::Reset)
+        let watch = self.watches.get(&server.address);
+        watch.is_some_and(|watch| watch.on_marked_down == OnMarkedDown::Reset)
+    }
+
+    fn watch(&self, server: u16) -> Option<&Watch> {
+        self.watches.get(&self.roster.status().server(server)?.address)
     }
 
     /// The other servers of a server's backend that new connections can go to.
@@ -127,21 +132,16 @@ impl Agent {
 
     /// A client's connect has failed: enough of them take a server DOWN before its next check.
     pub(super) fn on_failed_connect(&self, failed: &ConnectFailed) -> Result<(), Error> {
-        if self.checks.iter().flatten().all(|check| check.error_limit.is_none()) {
-            return Ok(());
-        }
-        // A SYN that nobody answered may have been a bad one: only a check takes a server DOWN for that.
-        if failed.failure() != Some(Failure::Refused) {
-            self.check_now(&[failed.server.into()]);
+        let (Some(checker), Some(failure)) = (&self.checker, failed.failure()) else { return Ok(()) };
+        let check = self.watch(failed.server).and_then(|watch| watch.check.as_ref());
+        if check.is_none_or(|check| check.error_limit.is_none()) {
             return Ok(());
         }
         let mut established = 0;
         for (frontend, _) in self.control.frontends().iter() {
             established += self.control.maps().path(frontend, failed.server)?.established;
         }
-        if let Some(checker) = &self.checker {
-            checker.connect_failed(failed.server.into(), established);
-        }
+        checker.connect_failed(failed.server.into(), failure, established);
         Ok(())
     }
 }

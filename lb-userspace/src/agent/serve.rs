@@ -62,7 +62,9 @@ impl Agent {
     /// Checks the servers that are to be checked, from now on. Those that are already go on as they
     /// are.
     pub(super) fn follow_health(&mut self) {
-        let targets = plan::targets(&self.config, &self.checks, self.roster.status());
+        let status = self.roster.status();
+        self.watches = plan::watches(&self.config, &self.checks, status, &self.watches);
+        let targets = plan::targets(&self.watches, status);
         if let Some(checker) = &mut self.checker {
             return checker.retarget(&targets);
         }

@@ -196,6 +196,7 @@ impl Agent {
             resolver,
             host_clients,
             checks: Vec::new(),
+            watches: plan::Watches::new(),
             checker: None,
             expiry: ExpiryWatch::default(),
             resets,
