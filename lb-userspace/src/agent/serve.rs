@@ -44,7 +44,7 @@ impl Agent {
                     Signal::End(name) => return name,
                     Signal::Reload => complain(self.reload().await),
                 },
-                Some(event) = inputs.health.recv() => complain(self.on_health(&event)),
+                Some(event) = inputs.health.recv() => self.on_health(&event),
                 Some(event) = inputs.neighbours.recv() => complain(self.on_neighbour(event)),
                 Some(failed) = next(&mut failed_connects) => complain(self.on_failed_connect(&failed)),
                 Some(request) = inputs.requests.recv() => {
@@ -98,7 +98,7 @@ impl Agent {
             }
             self.roster.retain(self.control.servers(), self.control.frontends());
             self.follow_next_hops();
-            self.publish()?;
+            complain(self.publish());
         }
         Ok(released)
     }
@@ -157,29 +157,34 @@ impl Agent {
         Ok(self.control.set_next_hop(server, Some(mac))?)
     }
 
-    fn on_health(&mut self, event: &Event) -> Result<(), Error> {
+    /// Takes in what is known of a server. Nothing that goes wrong with one step keeps the others from
+    /// being done: least of all may a server that is DOWN keep its connections for it.
+    fn on_health(&mut self, event: &Event) {
         let number = event.server as u16;
         if !plan::is_checked(self.roster.status(), number, event.address) {
             // Its check was under way when it was taken out.
-            return Ok(());
+            return;
         }
         if let Some(transition) = event.transition {
-            self.start_slowly(number, transition)?;
+            complain(self.start_slowly(number, transition));
         }
         self.roster.set_health(number, &event.health);
+        self.warn_of_expiry(number, event);
+        complain(self.control.set_up(number, event.health.is_up()).map_err(Error::from));
+        // What the log says, the next agent finds, should this one be killed now.
+        complain(self.publish());
+        if let Some(transition) = event.transition {
+            self.report(number, event, transition);
+        }
+        self.on_evidence(event);
+    }
+
+    fn warn_of_expiry(&mut self, number: u16, event: &Event) {
         if let Some(expires) = event.health.certificate_expires()
             && let Some(warning) = self.expiry.look(event.server, expires, SystemTime::now())
         {
             warn!("{}: {warning}", self.roster.server_name(number));
         }
-        self.control.set_up(number, event.health.is_up())?;
-        // What the log says, the next agent finds, should this one be killed now.
-        self.publish()?;
-        if let Some(transition) = event.transition {
-            self.report(number, event, transition);
-        }
-        self.on_evidence(event);
-        Ok(())
     }
 
     /// A server that has come back gets its share bit by bit, if the configuration wants it so.
