@@ -1,8 +1,8 @@
 //! What the agent knows of its frontends and servers by name, kept for the CLI and for the next agent.
 
-use std::net::SocketAddrV4;
-
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 
 use crate::clock;
 use crate::config::Config;
@@ -13,6 +13,19 @@ use crate::neighbours::Interface;
 use crate::numbering::Numbers;
 use crate::plan::Inherited;
 use crate::process;
+
+/// How many servers of each backend may be used, by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usable(BTreeMap<String, usize>);
+
+impl Usable {
+    /// The backends that have no server any more, and had one before.
+    pub fn lost_all<'u>(&'u self, before: &'u Self) -> impl Iterator<Item = &'u str> {
+        let had_one = |backend: &str| before.0.get(backend).is_some_and(|count| *count > 0);
+        let lost = self.0.iter().filter(move |(backend, count)| **count == 0 && had_one(backend));
+        lost.map(|(backend, _)| backend.as_str())
+    }
+}
 
 /// The status that the agent publishes.
 pub struct Roster {
@@ -93,6 +106,16 @@ impl Roster {
         self.status.frontends.retain(|frontend| frontends.of(frontend.bind).is_some());
     }
 
+    /// How many servers of each backend may be used.
+    #[must_use]
+    pub fn usable(&self) -> Usable {
+        let mut usable = BTreeMap::new();
+        for server in self.status.servers.iter().filter(|server| !server.leaving) {
+            *usable.entry(server.backend.clone()).or_default() += usize::from(server.takes_connections());
+        }
+        Usable(usable)
+    }
+
     /// How many active and how many backup servers of a backend may be used.
     #[must_use]
     pub fn usable_in(&self, backend: &str) -> (usize, usize) {
@@ -166,5 +189,22 @@ fn check_status(result: &CheckResult) -> CheckStatus {
         info: result.status.info().map(Cow::into_owned),
         duration: result.duration.as_millis() as u64,
         at: clock::millis(result.at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_had_a_server_can_lose_the_last() {
+        let usable = |counts: &[(&str, usize)]| {
+            Usable(counts.iter().map(|(backend, count)| ((*backend).to_owned(), *count)).collect())
+        };
+        let before = usable(&[("loses", 2), ("keeps", 2), ("never-had-one", 0), ("is-removed", 1)]);
+        let after = usable(&[("loses", 0), ("keeps", 1), ("never-had-one", 0), ("is-new", 0)]);
+        assert_eq!(after.lost_all(&before).collect::<Vec<_>>(), ["loses"]);
+        assert_eq!(after.lost_all(&after).count(), 0, "it is said once");
+        assert_eq!(before.lost_all(&after).count(), 0);
     }
 }

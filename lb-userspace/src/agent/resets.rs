@@ -38,8 +38,7 @@ impl Resets {
 }
 
 impl Agent {
-    /// Takes in what a check has found, and ends the connections of the servers of which it is clear
-    /// now that they are dead.
+    /// Takes in what a check has found.
     pub(super) fn on_evidence(&mut self, event: &Event) {
         let number = event.server as u16;
         if event.transition == Some(Transition::Down) && self.is_to_be_reset(number) {
@@ -50,8 +49,11 @@ impl Agent {
             // Connects of clients say nothing of when the server failed: a check does.
             _ => self.check_now(&[event.server]),
         }
-        let due: Vec<u16> = self.resets.due.iter().copied().collect();
-        for server in due {
+    }
+
+    /// Ends the connections of the servers of which it is clear now that they are dead.
+    pub(super) fn judge_due(&mut self) {
+        for server in self.resets.due.clone() {
             complain(self.judge(server));
         }
     }
@@ -107,12 +109,9 @@ impl Agent {
 
     /// Whether a server is DOWN, and its connections are to end with it.
     fn is_to_be_reset(&self, server: u16) -> bool {
-        let Some(server) = self.roster.status().server(server) else { return false };
-        if server.is_up() || server.leaving {
-            return false;
-        }
-        let watch = self.watches.get(&server.address);
-        watch.is_some_and(|watch| watch.on_marked_down == OnMarkedDown::Reset)
+        let is_out = |server: &ServerStatus| !server.is_up() && !server.leaving;
+        self.roster.status().server(server).is_some_and(is_out)
+            && self.watch(server).is_some_and(|watch| watch.on_marked_down == OnMarkedDown::Reset)
     }
 
     fn watch(&self, server: u16) -> Option<&Watch> {

@@ -32,6 +32,7 @@ impl Agent {
         let mut failed_connects = self.failed_connects();
         self.follow_health();
         self.resume_resets();
+        self.usable = self.roster.usable();
         let mut sweeps = interval(SWEEP);
         let mut growth = interval(GROWTH);
         growth.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -46,7 +47,11 @@ impl Agent {
                 },
                 Some(event) = inputs.health.recv() => self.on_health(&event),
                 Some(event) = inputs.neighbours.recv() => complain(self.on_neighbour(event)),
-                Some(failed) = next(&mut failed_connects) => complain(self.on_failed_connect(&failed)),
+                Some(failed) = next(&mut failed_connects) => {
+                    complain(self.on_failed_connect(&failed));
+                    // There may be very many, and nothing follows from one but orders to the checker.
+                    continue;
+                }
                 Some(request) = inputs.requests.recv() => {
                     let answer = self.obey(request.command).await;
                     // Whoever asked may be gone.
@@ -56,6 +61,7 @@ impl Agent {
                 _ = sweeps.tick() => complain(self.sweep().map(drop)),
                 _ = recounts.tick() => complain(self.forget_expired()),
             }
+            self.settle();
         }
     }
 
@@ -227,9 +233,17 @@ impl Agent {
             Transition::Up => info!("{change}"),
             Transition::Down => warn!("{change}"),
         }
-        if active + backup == 0 {
-            error!("{}", NoServer { backend: &server.backend });
+    }
+
+    /// Does what any event may have made due: by health, by the operator's word, by a reload, a backend
+    /// may have lost its last server or got another one.
+    fn settle(&mut self) {
+        let usable = self.roster.usable();
+        for backend in usable.lost_all(&self.usable) {
+            error!("{}", NoServer { backend });
         }
+        self.usable = usable;
+        self.judge_due();
     }
 
     /// Established connections of a server.

@@ -27,7 +27,7 @@ use crate::local::HostClients;
 use crate::neighbours::{self, Interface, Resolver, XdpMode};
 use crate::plan;
 use crate::preflight::Fit;
-use crate::roster::Roster;
+use crate::roster::{Roster, Usable};
 
 /// How long the start waits for the servers' next hops. One that does not answer ARP by then gets
 /// its connections later.
@@ -200,6 +200,7 @@ impl Agent {
             checker: None,
             expiry: ExpiryWatch::default(),
             resets,
+            usable: Usable::default(),
             has_carrier,
             slow_starts: SlowStarts::default(),
             health_sender,
