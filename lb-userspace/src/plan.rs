@@ -135,7 +135,7 @@ pub fn checks(config: &Config) -> Result<Checks, AuthoritiesError> {
 pub struct Watch {
     /// How it is checked, if it is.
     pub check: Option<health::Check>,
-    /// What becomes of its connections when it goes DOWN.
+    /// What becomes of its connections when it goes DOWN or into maintenance.
     pub on_marked_down: OnMarkedDown,
 }
 
@@ -184,12 +184,11 @@ fn restored(check: &health::Check, known: &HealthStatus) -> Option<Health> {
     Some(Health::restored(check, known.up, changed_at, certificate_expires))
 }
 
-/// Whether results of checks of a server count: it is the one with this number, configured, and not in
-/// maintenance.
+/// Whether results of checks of a server count: it is the one with this number, and not in maintenance.
 #[must_use]
 pub fn is_checked(status: &Status, number: u16, address: SocketAddrV4) -> bool {
     let server = status.server(number).filter(|server| server.address == address);
-    server.is_some_and(|server| !server.leaving && server.admin != Admin::Maint)
+    server.is_some_and(|server| server.admin != Admin::Maint)
 }
 
 fn map(check: &Check) -> Result<health::Check, AuthoritiesError> {

@@ -21,24 +21,26 @@ impl Agent {
             return Err(self.no_server(backend, name));
         };
         let number = server.number;
-        let was = server.admin;
         match change {
             ServerChange::State(admin) => server.admin = admin,
             ServerChange::Weight(weight) => server.runtime_weight = Some(weight),
         }
         info!("server {backend}/{name}: {change}");
         let applied = match change {
-            ServerChange::State(admin) => self.control.set_ready(number, admin == Admin::Ready),
-            ServerChange::Weight(weight) => self.control.set_weight(number, weight),
+            ServerChange::State(admin) => self.change_state(number, admin),
+            ServerChange::Weight(weight) => self.control.set_weight(number, weight).map_err(Error::from),
         };
-        let applied = applied.map_err(Error::from).and_then(|()| self.publish());
-        let checked = |admin| admin != Admin::Maint;
-        if let ServerChange::State(admin) = change
-            && checked(was) != checked(admin)
-        {
-            self.follow_health();
+        applied.and_then(|()| self.publish()).map_err(|error| error.to_string())
+    }
+
+    /// Does what follows from what the operator wants of a server.
+    fn change_state(&mut self, number: u16, admin: Admin) -> Result<(), Error> {
+        let applied = self.control.set_ready(number, admin == Admin::Ready);
+        self.follow_health();
+        if admin == Admin::Maint {
+            self.want_end(number);
         }
-        applied.map_err(|error| error.to_string())
+        Ok(applied?)
     }
 
     fn no_server(&self, backend: &str, name: &str) -> String {

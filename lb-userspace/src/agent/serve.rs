@@ -104,6 +104,7 @@ impl Agent {
             }
             self.roster.retain(self.control.servers(), self.control.frontends());
             self.follow_next_hops();
+            self.follow_health();
             complain(self.publish());
         }
         Ok(released)
@@ -171,15 +172,20 @@ impl Agent {
             // Its check was under way when it was taken out.
             return;
         }
-        if let Some(transition) = event.transition {
+        self.roster.set_health(number, &event.health);
+        // One that has left the configuration is neither UP nor DOWN, but it may be dead.
+        let is_leaving = self.roster.status().server(number).is_some_and(|server| server.leaving);
+        if !is_leaving {
+            self.warn_of_expiry(number, event);
+        }
+        let transition = event.transition.filter(|_| !is_leaving);
+        if let Some(transition) = transition {
             complain(self.start_slowly(number, transition));
         }
-        self.roster.set_health(number, &event.health);
-        self.warn_of_expiry(number, event);
         complain(self.control.set_up(number, event.health.is_up()).map_err(Error::from));
         // What the log says, the next agent finds, should this one be killed now.
         complain(self.publish());
-        if let Some(transition) = event.transition {
+        if let Some(transition) = transition {
             self.report(number, event, transition);
         }
         self.on_evidence(event);

@@ -86,7 +86,7 @@ pub enum Admin {
     Ready,
     /// That it gets no new connections.
     Drain,
-    /// That it gets no new connections and is not checked.
+    /// That it gets no new connections, loses those that it has, and is not checked.
     Maint,
 }
 

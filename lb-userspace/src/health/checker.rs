@@ -308,12 +308,7 @@ impl Follower {
         [Some(self.event(transition)), self.judge_connects()]
     }
 
-    fn connect_failed(
-        &mut self,
-        failure: Failure,
-        established: u64,
-        current: &mut Current,
-    ) -> Option<Event> {
+    fn connect_failed(&mut self, failure: Failure, established: u64, current: &mut Current) -> Option<Event> {
         if self.check.error_limit.is_none() || *self.is_suspended.borrow() {
             return None;
         }

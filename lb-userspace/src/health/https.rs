@@ -147,8 +147,8 @@ fn shortened(text: &str) -> String {
     if text.len() <= MOST_WORDS {
         return text.to_owned();
     }
-    let ends = (0..=MOST_WORDS - CUT.len()).rev();
-    let kept = ends.filter_map(|end| text.get(..end)).next().unwrap_or_default();
+    let mut ends = (0..=MOST_WORDS - CUT.len()).rev();
+    let kept = ends.find_map(|end| text.get(..end)).unwrap_or_default();
     format!("{kept}{CUT}")
 }
 

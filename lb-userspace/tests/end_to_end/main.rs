@@ -14,6 +14,7 @@ mod local_clients;
 mod migration;
 mod mtu;
 mod other_traffic;
+mod resets;
 mod runtime;
 mod selftest;
 mod stage;
