@@ -27,6 +27,13 @@ pub fn millis(at: Instant) -> u64 {
     monotonic().saturating_sub(at.elapsed()).as_millis() as u64
 }
 
+/// The moment of this process that so many milliseconds of that clock mean; now, if it lies ahead.
+#[must_use]
+pub fn instant(millis: u64) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(since_millis(millis)).unwrap_or(now)
+}
+
 /// How long ago that was.
 #[must_use]
 pub fn since_millis(millis: u64) -> Duration {

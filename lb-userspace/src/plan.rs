@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lb_common::admission::{Limits, SourceRate};
 use lb_common::frontend::Timeouts;
@@ -91,6 +91,8 @@ pub struct Inherited<'s> {
     pub runtime_weight: Option<u32>,
     /// Its health, if it is and was checked.
     pub health: Option<&'s HealthStatus>,
+    /// When it came back, if it did, in ms of `CLOCK_MONOTONIC`.
+    pub came_back_at: Option<u64>,
 }
 
 impl<'s> Inherited<'s> {
@@ -102,6 +104,7 @@ impl<'s> Inherited<'s> {
             admin: was.admin,
             runtime_weight: was.runtime_weight.filter(|_| was.weight == server.weight),
             health: was.health.as_ref().filter(|_| backend.check.is_some()),
+            came_back_at: was.came_back_at,
         }
     }
 }
@@ -174,12 +177,11 @@ pub fn targets(watches: &Watches, status: &Status) -> Vec<health::Target> {
     checked.filter_map(target).collect()
 }
 
-/// A server's health as another agent, or this one before its maintenance, has left it; none if it
-/// was never checked.
+/// A server's health as another agent has left it; none if it was never checked, or not since its
+/// maintenance.
 fn restored(check: &health::Check, known: &HealthStatus) -> Option<Health> {
     known.check.as_ref()?;
-    let now = Instant::now();
-    let changed_at = now.checked_sub(clock::since_millis(known.changed_at)).unwrap_or(now);
+    let changed_at = clock::instant(known.changed_at);
     let certificate_expires = known.certificate_expires.map(clock::from_unix_seconds);
     Some(Health::restored(check, known.up, changed_at, certificate_expires))
 }

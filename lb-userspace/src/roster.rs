@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
+use std::time::Instant;
 
 use crate::clock;
 use crate::config::Config;
@@ -88,8 +89,7 @@ impl Roster {
 
     /// A server was checked.
     pub fn set_health(&mut self, number: u16, health: &Health) {
-        let server = self.status.servers.iter_mut().find(|server| server.number == number);
-        if let Some(server) = server {
+        if let Some(server) = self.server_mut(number) {
             server.health = Some(HealthStatus {
                 up: health.is_up(),
                 text: health.to_string(),
@@ -100,10 +100,28 @@ impl Roster {
         }
     }
 
+    /// A server that is checked is to be taken for one that was not checked yet.
+    pub fn forget_health(&mut self, number: u16) {
+        if let Some(server) = self.server_mut(number) {
+            server.health = server.health.as_ref().map(|_| unchecked());
+        }
+    }
+
+    /// A server has come back at this time, or is gone.
+    pub fn set_came_back(&mut self, number: u16, at: Option<Instant>) {
+        if let Some(server) = self.server_mut(number) {
+            server.came_back_at = at.map(clock::millis);
+        }
+    }
+
     /// Forgets those that have left and have no number any more.
     pub fn retain(&mut self, servers: &Numbers, frontends: &Numbers) {
         self.status.servers.retain(|server| servers.of(server.address).is_some());
         self.status.frontends.retain(|frontend| frontends.of(frontend.bind).is_some());
+    }
+
+    fn server_mut(&mut self, number: u16) -> Option<&mut ServerStatus> {
+        self.status.servers.iter_mut().find(|server| server.number == number)
     }
 
     /// How many servers of each backend may be used.
@@ -152,7 +170,8 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
     let mut statuses: Vec<_> = config
         .servers()
         .filter_map(|(backend, server)| {
-            let Inherited { admin, runtime_weight, health } = Inherited::of(backend, server, before);
+            let Inherited { admin, runtime_weight, health, came_back_at } =
+                Inherited::of(backend, server, before);
             Some(ServerStatus {
                 number: numbers.of(server.address)?,
                 address: server.address,
@@ -163,6 +182,7 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
                 admin,
                 backup: server.backup,
                 leaving: false,
+                came_back_at,
                 health: backend.check.is_some().then(|| health.cloned().unwrap_or_else(unchecked)),
             })
         })

@@ -59,6 +59,11 @@ impl Agent {
         }
     }
 
+    /// What was seen of a server before says nothing any more.
+    pub(super) fn forget_evidence(&mut self, server: u16) {
+        self.resets.evidence.forget(server.into());
+    }
+
     /// Ends the connections of those servers for which it is clear now that this is right.
     pub(super) fn judge_due(&mut self) {
         for server in self.resets.due.clone() {

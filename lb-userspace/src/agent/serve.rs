@@ -7,7 +7,7 @@ use lb_common::tcp::State;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::{Agent, Error, Inputs, Signal, complain};
+use super::{Agent, Error, Inputs, Signal, complain, slow_start};
 use crate::control::WantedFrontend;
 use crate::dataplane::events::Events;
 use crate::health::report::{NoServer, StateChange};
@@ -200,17 +200,18 @@ impl Agent {
     }
 
     /// A server that has come back gets its share bit by bit, if the configuration wants it so.
-    fn start_slowly(&mut self, number: u16, transition: Transition) -> Result<(), Error> {
+    pub(super) fn start_slowly(&mut self, number: u16, transition: Transition) -> Result<(), Error> {
         let Some(address) = self.roster.status().server(number).map(|server| server.address) else {
             return Ok(());
         };
-        let server = self.config.servers().map(|(_, server)| server).find(|server| server.address == address);
-        let slow_start = server.and_then(|server| server.slow_start);
+        let now = Instant::now();
+        let came_back = (transition == Transition::Up).then_some(now);
+        self.roster.set_came_back(number, came_back);
         self.slow_starts.end(address);
-        if let (Transition::Up, Some(length)) = (transition, slow_start) {
-            self.slow_starts.begin(address, length, Instant::now());
+        if let (Some(began), Some(length)) = (came_back, slow_start::length(&self.config, address)) {
+            self.slow_starts.begin(address, length, began);
         }
-        Ok(self.control.set_portion(number, self.slow_starts.portion(address, Instant::now()))?)
+        Ok(self.control.set_portion(number, self.slow_starts.portion(address, now))?)
     }
 
     fn advance_slow_starts(&mut self) -> Result<(), Error> {

@@ -141,7 +141,10 @@ impl Agent {
             object::load_program(&mut ebpf, name)?;
         }
         let host_clients = HostClients::prepare(&config, &mut ebpf);
-        let wanted = plan::wanted(&config, interface, &before);
+        let now = Instant::now().into_std();
+        let slow_starts = SlowStarts::resumed(&config, &before, now);
+        let mut wanted = plan::wanted(&config, interface, &before);
+        slow_starts.portion_out(&mut wanted.servers, now);
         let mut control = Control::adopt(maps, wanted.clone());
         let change = control.change(wanted)?;
         let routes = config.servers().map(|(_, server)| *server.address.ip());
@@ -154,6 +157,7 @@ impl Agent {
         let resolver = resolver(interface, &control, outputs.neighbours).await?;
         let parts = Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier };
         let mut agent = Self::assemble(options, config, claim, outputs.health, parts);
+        agent.slow_starts = slow_starts;
         agent.publish()?;
         agent.host_clients.start(&mut ebpf, &agent.options.pins);
         let program = object::program(&mut ebpf, PROGRAM)?;

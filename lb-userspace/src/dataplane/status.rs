@@ -73,6 +73,10 @@ pub struct ServerStatus {
     /// Whether it has left the configuration, and only its connections go on.
     #[serde(default)]
     pub leaving: bool,
+    /// When it came back UP or from maintenance, in ms of `CLOCK_MONOTONIC`; none if it was there from
+    /// the beginning, or is DOWN.
+    #[serde(default)]
+    pub came_back_at: Option<u64>,
     /// What the health checks say; none when it is not checked.
     pub health: Option<HealthStatus>,
 }
@@ -258,6 +262,8 @@ mod tests {
 
     #[test]
     fn the_longest_status_fits() {
+        /// Longer than a host runs, in ms.
+        const CENTURY: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
         let name = || "n".repeat(63);
         let address = SocketAddrV4::new(Ipv4Addr::BROADCAST, u16::MAX);
         let check = CheckStatus {
@@ -266,15 +272,15 @@ mod tests {
             answer: Some(500),
             // As much as a check keeps, each character with an escape.
             info: Some("\"".repeat(200)),
-            duration: u64::MAX,
-            at: u64::MAX,
+            duration: CENTURY,
+            at: CENTURY,
         };
         let health = HealthStatus {
             up: false,
             text: "DOWN 254/255".to_owned(),
-            changed_at: u64::MAX,
+            changed_at: CENTURY,
             check: Some(check),
-            certificate_expires: Some(u64::MAX),
+            certificate_expires: Some(CENTURY),
         };
         let server = ServerStatus {
             number: 63,
@@ -286,6 +292,7 @@ mod tests {
             admin: Admin::Maint,
             backup: false,
             leaving: false,
+            came_back_at: Some(CENTURY),
             health: Some(health),
         };
         let (backend, leaving) = (name(), false);

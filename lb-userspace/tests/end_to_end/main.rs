@@ -17,6 +17,7 @@ mod other_traffic;
 mod resets;
 mod runtime;
 mod selftest;
+mod servers;
 mod stage;
 mod survival;
 mod switch_reboot;
