@@ -224,3 +224,100 @@ pub const fn mode(config: &Config) -> WantedMode {
         model::Mode::Generic => WantedMode::Only(Mode::Generic),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Loaded;
+
+    /// A configuration in which only the clients of the first backend are observed, and a server of each
+    /// backend; `fenn` of the first may be missing.
+    fn config(interval: &str, fenn: &str) -> Config {
+        let text = format!(
+            r#"
+interface = "eth0"
+[[frontend]]
+name = "k8s"
+bind = "198.18.0.10:6443"
+backend = "k8s"
+[[frontend]]
+name = "web"
+bind = "198.18.0.10:443"
+backend = "web"
+[[backend]]
+name = "k8s"
+[backend.check]
+interval = "{interval}"
+observe = "connect"
+[[backend.server]]
+name = "bettley"
+address = "198.18.0.11:6443"
+{fenn}
+[[backend]]
+name = "web"
+on_marked_down = "keep"
+[backend.check]
+[[backend.server]]
+name = "bettley"
+address = "198.18.0.11:443"
+"#
+        );
+        Loaded::parse("xlb.toml", &text).expect("is valid").config
+    }
+
+    const FENN: &str = "[[backend.server]]\nname = \"fenn\"\naddress = \"198.18.0.15:6443\"";
+
+    fn address(text: &str) -> SocketAddrV4 {
+        text.parse().expect("an address")
+    }
+
+    fn server(at: &str, backend: &str, leaving: bool) -> ServerStatus {
+        ServerStatus {
+            number: 0,
+            address: address(at),
+            backend: backend.to_owned(),
+            name: String::new(),
+            weight: 1,
+            runtime_weight: None,
+            admin: Admin::Ready,
+            backup: false,
+            leaving,
+            came_back_at: None,
+            health: None,
+        }
+    }
+
+    fn watched(config: &Config, servers: Vec<ServerStatus>, before: &Watches) -> Watches {
+        let checks = checks(config).expect("no certificates are needed");
+        watches(config, &checks, &Status { servers, ..Status::default() }, before)
+    }
+
+    fn interval(watches: &Watches, at: &str) -> Option<Duration> {
+        Some(watches.get(&address(at))?.check.as_ref()?.interval)
+    }
+
+    #[test]
+    fn a_server_is_watched_as_its_own_backend_wants_it() {
+        let servers = vec![server("198.18.0.11:6443", "k8s", false), server("198.18.0.11:443", "web", false)];
+        let watches = watched(&config("5s", FENN), servers, &Watches::new());
+        let limit = |at| watches[&address(at)].check.as_ref().and_then(|check| check.error_limit);
+        assert_eq!(limit("198.18.0.11:6443"), Some(10));
+        assert_eq!(limit("198.18.0.11:443"), None);
+        assert_eq!(watches[&address("198.18.0.11:443")].on_marked_down, OnMarkedDown::Keep);
+    }
+
+    #[test]
+    fn who_has_left_is_watched_as_before() {
+        let (bettley, fenn) = ("198.18.0.11:6443", "198.18.0.15:6443");
+        let servers = |leaving| vec![server(bettley, "k8s", false), server(fenn, "k8s", leaving)];
+        let before = watched(&config("5s", FENN), servers(false), &Watches::new());
+        let after = watched(&config("9s", ""), servers(true), &before);
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!((interval(&after, bettley), interval(&after, fenn)), (seconds(9), seconds(5)));
+        // A new agent has its backend to go by; without one there is nobody to reset clients to.
+        let adopted = watched(&config("9s", ""), servers(true), &Watches::new());
+        assert_eq!(interval(&adopted, fenn), seconds(9));
+        let gone = watched(&config("9s", ""), vec![server(fenn, "gone", true)], &Watches::new());
+        assert!(gone.is_empty());
+    }
+}
