@@ -54,6 +54,11 @@ pub struct Frontend {
 pub struct Backend {
     /// Its name.
     pub name: String,
+    /// `reset` or `keep`: what becomes of the connections of a server that goes DOWN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_marked_down: Option<String>,
+    /// Whether all servers are used when all are DOWN.
+    pub panic: bool,
     /// How its servers are checked.
     pub check: Check,
     /// Its servers.
@@ -74,6 +79,12 @@ pub struct Check {
     pub fall: u8,
     /// Successes in a row until it is up again.
     pub rise: u8,
+    /// `connect`: clients' failed connects count, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe: Option<String>,
+    /// So many of them in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_limit: Option<u32>,
     /// Other settings, as TOML has them.
     #[serde(flatten)]
     pub more: toml::Table,
@@ -88,6 +99,11 @@ pub struct Server {
     pub address: String,
     /// Its share of the connections, in proportion to the others'.
     pub weight: u16,
+    /// Whether it is used only when no other can be.
+    pub backup: bool,
+    /// How long its share grows once it is back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<String>,
 }
 
 impl Config {
@@ -119,12 +135,16 @@ impl Config {
         });
         self.backend.push(Backend {
             name: name.to_owned(),
+            on_marked_down: None,
+            panic: false,
             check: Check {
                 kind: "tcp".to_owned(),
                 interval: "500ms".to_owned(),
                 timeout: "400ms".to_owned(),
                 fall: 3,
                 rise: 2,
+                observe: None,
+                error_limit: None,
                 more: toml::Table::new(),
             },
             server: lab.servers.iter().map(|host| Server::new(host, port)).collect(),
@@ -171,6 +191,12 @@ impl Config {
 
 impl Server {
     fn new(host: &Host, port: u16) -> Self {
-        Self { name: host.name().to_owned(), address: format!("{}:{port}", host.address()), weight: 1 }
+        Self {
+            name: host.name().to_owned(),
+            address: format!("{}:{port}", host.address()),
+            weight: 1,
+            backup: false,
+            slow_start: None,
+        }
     }
 }

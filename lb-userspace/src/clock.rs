@@ -27,6 +27,13 @@ pub fn millis(at: Instant) -> u64 {
     monotonic().saturating_sub(at.elapsed()).as_millis() as u64
 }
 
+/// The moment of this process that so many milliseconds of that clock mean; now, if it lies ahead.
+#[must_use]
+pub fn instant(millis: u64) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(since_millis(millis)).unwrap_or(now)
+}
+
 /// How long ago that was.
 #[must_use]
 pub fn since_millis(millis: u64) -> Duration {
@@ -37,4 +44,10 @@ pub fn since_millis(millis: u64) -> Duration {
 #[must_use]
 pub fn unix_seconds(at: SystemTime) -> u64 {
     at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The moment so many seconds after the beginning of 1970.
+#[must_use]
+pub fn from_unix_seconds(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }

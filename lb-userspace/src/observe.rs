@@ -1,7 +1,7 @@
 //! Reads a pinned data plane: what `xlb stats` and `xlb connections` show.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lb_common::counters::PathCounters;
 use lb_common::frontend::{self, MAX_FRONTENDS};
@@ -215,7 +215,7 @@ impl Observer {
             check: health.and_then(|health| health.check.as_ref()).map(check),
             certificate_expires: health
                 .and_then(|health| health.certificate_expires)
-                .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
+                .map(clock::from_unix_seconds),
             next_hop: Some(setup.next_hop).filter(MacWord::is_unicast).map(|mac| Mac::from(mac).to_string()),
             connections: total.connections,
             established: total.established,

@@ -1,19 +1,20 @@
 //! From the configuration to what the data plane is to do.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lb_common::admission::{Limits, SourceRate};
 use lb_common::frontend::Timeouts;
 
 use crate::clock;
 use crate::config::model;
-use crate::config::model::{Backend, Check, CheckKind, Config, Observe, Trust};
+use crate::config::model::{Backend, Check, CheckKind, Config, Observe, OnMarkedDown, Trust};
 use crate::control::{Portion, Wanted, WantedFrontend, WantedServer};
 use crate::dataplane::attach::{Mode, WantedMode};
 use crate::dataplane::object::Sizes;
-use crate::dataplane::status::{Admin, HealthStatus, Status};
+use crate::dataplane::status::{Admin, HealthStatus, ServerStatus, Status};
 use crate::health::tls::AuthoritiesError;
 use crate::health::{self, Health, Page, Probe, Tls};
 use crate::neighbours::Interface;
@@ -90,6 +91,8 @@ pub struct Inherited<'s> {
     pub runtime_weight: Option<u32>,
     /// Its health, if it is and was checked.
     pub health: Option<&'s HealthStatus>,
+    /// When it came back, if it did, in ms of `CLOCK_MONOTONIC`.
+    pub came_back_at: Option<u64>,
 }
 
 impl<'s> Inherited<'s> {
@@ -101,6 +104,7 @@ impl<'s> Inherited<'s> {
             admin: was.admin,
             runtime_weight: was.runtime_weight.filter(|_| was.weight == server.weight),
             health: was.health.as_ref().filter(|_| backend.check.is_some()),
+            came_back_at: was.came_back_at,
         }
     }
 }
@@ -129,37 +133,64 @@ pub fn checks(config: &Config) -> Result<Checks, AuthoritiesError> {
     config.backends.iter().map(|backend| backend.check.as_ref().map(map).transpose()).collect()
 }
 
+/// How a server is watched.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// How it is checked, if it is.
+    pub check: Option<health::Check>,
+    /// What becomes of its connections when it goes DOWN or into maintenance.
+    pub on_marked_down: OnMarkedDown,
+}
+
+/// How all servers are watched, by address.
+pub type Watches = BTreeMap<SocketAddrV4, Watch>;
+
+/// How servers are watched from now on, where `before` is how they were until now.
+///
+/// One that has left the configuration goes on being watched as it was: its backend's new settings
+/// need not fit it. Only where nobody knows any more how that was, because another agent did it, are
+/// they the best there is.
+#[must_use]
+pub fn watches(config: &Config, checks: &Checks, status: &Status, before: &Watches) -> Watches {
+    let configured = |server: &ServerStatus| {
+        let mut backends = config.backends.iter().zip(checks);
+        let (backend, check) = backends.find(|(backend, _)| backend.name == server.backend)?;
+        Some(Watch { check: check.clone(), on_marked_down: backend.on_marked_down })
+    };
+    let watch = |server: &ServerStatus| {
+        let former = before.get(&server.address).filter(|_| server.leaving);
+        Some((server.address, former.cloned().or_else(|| configured(server))?))
+    };
+    status.servers.iter().filter_map(watch).collect()
+}
+
 /// The health checks of all servers that have one and are not in maintenance. Each carries its
 /// server's number, and what is known of the server.
 #[must_use]
-pub fn targets(config: &Config, checks: &Checks, status: &Status) -> Vec<health::Target> {
-    let target = |(server, check): (&model::Server, &Option<health::Check>)| {
-        let status = status.server_at(server.address).filter(|status| status.admin != Admin::Maint)?;
-        let check = check.clone()?;
-        let health = status.health.as_ref().and_then(|known| restored(&check, known));
-        Some(health::Target { server: status.number.into(), address: server.address, check, health })
+pub fn targets(watches: &Watches, status: &Status) -> Vec<health::Target> {
+    let target = |server: &ServerStatus| {
+        let check = watches.get(&server.address)?.check.clone()?;
+        let health = server.health.as_ref().and_then(|known| restored(&check, known));
+        Some(health::Target { server: server.number.into(), address: server.address, check, health })
     };
-    let backends = config.backends.iter().zip(checks);
-    let servers =
-        backends.flat_map(|(backend, check)| backend.servers.iter().map(move |server| (server, check)));
-    servers.filter_map(target).collect()
+    let checked = status.servers.iter().filter(|server| server.admin != Admin::Maint);
+    checked.filter_map(target).collect()
 }
 
-/// A server's health as another agent, or this one before its maintenance, has left it; none if it
-/// was never checked.
+/// A server's health as another agent has left it; none if it was never checked, or not since its
+/// maintenance.
 fn restored(check: &health::Check, known: &HealthStatus) -> Option<Health> {
     known.check.as_ref()?;
-    let now = Instant::now();
-    let changed_at = now.checked_sub(clock::since_millis(known.changed_at)).unwrap_or(now);
-    Some(Health::restored(check, known.up, changed_at))
+    let changed_at = clock::instant(known.changed_at);
+    let certificate_expires = known.certificate_expires.map(clock::from_unix_seconds);
+    Some(Health::restored(check, known.up, changed_at, certificate_expires))
 }
 
-/// Whether results of checks of a server count: it is the one with this number, configured, and not in
-/// maintenance.
+/// Whether results of checks of a server count: it is the one with this number, and not in maintenance.
 #[must_use]
 pub fn is_checked(status: &Status, number: u16, address: SocketAddrV4) -> bool {
     let server = status.server(number).filter(|server| server.address == address);
-    server.is_some_and(|server| !server.leaving && server.admin != Admin::Maint)
+    server.is_some_and(|server| server.admin != Admin::Maint)
 }
 
 fn map(check: &Check) -> Result<health::Check, AuthoritiesError> {
@@ -191,5 +222,102 @@ pub const fn mode(config: &Config) -> WantedMode {
         model::Mode::Auto => WantedMode::Auto,
         model::Mode::Native => WantedMode::Only(Mode::Native),
         model::Mode::Generic => WantedMode::Only(Mode::Generic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Loaded;
+
+    /// A configuration in which only the clients of the first backend are observed, and a server of each
+    /// backend; `fenn` of the first may be missing.
+    fn config(interval: &str, fenn: &str) -> Config {
+        let text = format!(
+            r#"
+interface = "eth0"
+[[frontend]]
+name = "k8s"
+bind = "198.18.0.10:6443"
+backend = "k8s"
+[[frontend]]
+name = "web"
+bind = "198.18.0.10:443"
+backend = "web"
+[[backend]]
+name = "k8s"
+[backend.check]
+interval = "{interval}"
+observe = "connect"
+[[backend.server]]
+name = "bettley"
+address = "198.18.0.11:6443"
+{fenn}
+[[backend]]
+name = "web"
+on_marked_down = "keep"
+[backend.check]
+[[backend.server]]
+name = "bettley"
+address = "198.18.0.11:443"
+"#
+        );
+        Loaded::parse("xlb.toml", &text).expect("is valid").config
+    }
+
+    const FENN: &str = "[[backend.server]]\nname = \"fenn\"\naddress = \"198.18.0.15:6443\"";
+
+    fn address(text: &str) -> SocketAddrV4 {
+        text.parse().expect("an address")
+    }
+
+    fn server(at: &str, backend: &str, leaving: bool) -> ServerStatus {
+        ServerStatus {
+            number: 0,
+            address: address(at),
+            backend: backend.to_owned(),
+            name: String::new(),
+            weight: 1,
+            runtime_weight: None,
+            admin: Admin::Ready,
+            backup: false,
+            leaving,
+            came_back_at: None,
+            health: None,
+        }
+    }
+
+    fn watched(config: &Config, servers: Vec<ServerStatus>, before: &Watches) -> Watches {
+        let checks = checks(config).expect("no certificates are needed");
+        watches(config, &checks, &Status { servers, ..Status::default() }, before)
+    }
+
+    fn interval(watches: &Watches, at: &str) -> Option<Duration> {
+        Some(watches.get(&address(at))?.check.as_ref()?.interval)
+    }
+
+    #[test]
+    fn a_server_is_watched_as_its_own_backend_wants_it() {
+        let servers = vec![server("198.18.0.11:6443", "k8s", false), server("198.18.0.11:443", "web", false)];
+        let watches = watched(&config("5s", FENN), servers, &Watches::new());
+        let limit = |at| watches[&address(at)].check.as_ref().and_then(|check| check.error_limit);
+        assert_eq!(limit("198.18.0.11:6443"), Some(10));
+        assert_eq!(limit("198.18.0.11:443"), None);
+        assert_eq!(watches[&address("198.18.0.11:443")].on_marked_down, OnMarkedDown::Keep);
+    }
+
+    #[test]
+    fn who_has_left_is_watched_as_before() {
+        let (bettley, fenn) = ("198.18.0.11:6443", "198.18.0.15:6443");
+        let servers = |leaving| vec![server(bettley, "k8s", false), server(fenn, "k8s", leaving)];
+        let before = watched(&config("5s", FENN), servers(false), &Watches::new());
+        let after = watched(&config("9s", ""), servers(true), &before);
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!((interval(&after, bettley), interval(&after, fenn)), (seconds(9), seconds(5)));
+        // A new agent has its backend to go by; without one there is nobody to reset clients to.
+        let adopted = watched(&config("9s", ""), servers(true), &Watches::new());
+        assert_eq!(interval(&adopted, fenn), seconds(9));
+        let gone = watched(&config("9s", ""), vec![server(fenn, "gone", true)], &Watches::new());
+        assert!(gone.is_empty());
     }
 }

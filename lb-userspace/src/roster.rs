@@ -1,8 +1,9 @@
 //! What the agent knows of its frontends and servers by name, kept for the CLI and for the next agent.
 
-use std::net::SocketAddrV4;
-
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::Instant;
 
 use crate::clock;
 use crate::config::Config;
@@ -13,6 +14,19 @@ use crate::neighbours::Interface;
 use crate::numbering::Numbers;
 use crate::plan::Inherited;
 use crate::process;
+
+/// How many servers of each backend may be used, by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usable(BTreeMap<String, usize>);
+
+impl Usable {
+    /// The backends that have no server any more, and had one before.
+    pub fn lost_all<'u>(&'u self, before: &'u Self) -> impl Iterator<Item = &'u str> {
+        let had_one = |backend: &str| before.0.get(backend).is_some_and(|count| *count > 0);
+        let lost = self.0.iter().filter(move |(backend, count)| **count == 0 && had_one(backend));
+        lost.map(|(backend, _)| backend.as_str())
+    }
+}
 
 /// The status that the agent publishes.
 pub struct Roster {
@@ -75,8 +89,7 @@ impl Roster {
 
     /// A server was checked.
     pub fn set_health(&mut self, number: u16, health: &Health) {
-        let server = self.status.servers.iter_mut().find(|server| server.number == number);
-        if let Some(server) = server {
+        if let Some(server) = self.server_mut(number) {
             server.health = Some(HealthStatus {
                 up: health.is_up(),
                 text: health.to_string(),
@@ -87,10 +100,38 @@ impl Roster {
         }
     }
 
+    /// A server that is checked is to be taken for one that was not checked yet.
+    pub fn forget_health(&mut self, number: u16) {
+        if let Some(server) = self.server_mut(number) {
+            server.health = server.health.as_ref().map(|_| unchecked());
+        }
+    }
+
+    /// A server has come back at this time, or is gone.
+    pub fn set_came_back(&mut self, number: u16, at: Option<Instant>) {
+        if let Some(server) = self.server_mut(number) {
+            server.came_back_at = at.map(clock::millis);
+        }
+    }
+
     /// Forgets those that have left and have no number any more.
     pub fn retain(&mut self, servers: &Numbers, frontends: &Numbers) {
         self.status.servers.retain(|server| servers.of(server.address).is_some());
         self.status.frontends.retain(|frontend| frontends.of(frontend.bind).is_some());
+    }
+
+    fn server_mut(&mut self, number: u16) -> Option<&mut ServerStatus> {
+        self.status.servers.iter_mut().find(|server| server.number == number)
+    }
+
+    /// How many servers of each backend may be used.
+    #[must_use]
+    pub fn usable(&self) -> Usable {
+        let mut usable = BTreeMap::new();
+        for server in self.status.servers.iter().filter(|server| !server.leaving) {
+            *usable.entry(server.backend.clone()).or_default() += usize::from(server.takes_connections());
+        }
+        Usable(usable)
     }
 
     /// How many active and how many backup servers of a backend may be used.
@@ -129,7 +170,8 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
     let mut statuses: Vec<_> = config
         .servers()
         .filter_map(|(backend, server)| {
-            let Inherited { admin, runtime_weight, health } = Inherited::of(backend, server, before);
+            let Inherited { admin, runtime_weight, health, came_back_at } =
+                Inherited::of(backend, server, before);
             Some(ServerStatus {
                 number: numbers.of(server.address)?,
                 address: server.address,
@@ -140,6 +182,7 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
                 admin,
                 backup: server.backup,
                 leaving: false,
+                came_back_at,
                 health: backend.check.is_some().then(|| health.cloned().unwrap_or_else(unchecked)),
             })
         })
@@ -166,5 +209,22 @@ fn check_status(result: &CheckResult) -> CheckStatus {
         info: result.status.info().map(Cow::into_owned),
         duration: result.duration.as_millis() as u64,
         at: clock::millis(result.at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_had_a_server_can_lose_the_last() {
+        let usable = |counts: &[(&str, usize)]| {
+            Usable(counts.iter().map(|(backend, count)| ((*backend).to_owned(), *count)).collect())
+        };
+        let before = usable(&[("loses", 2), ("keeps", 2), ("never-had-one", 0), ("is-removed", 1)]);
+        let after = usable(&[("loses", 0), ("keeps", 1), ("never-had-one", 0), ("is-new", 0)]);
+        assert_eq!(after.lost_all(&before).collect::<Vec<_>>(), ["loses"]);
+        assert_eq!(after.lost_all(&after).count(), 0, "it is said once");
+        assert_eq!(before.lost_all(&after).count(), 0);
     }
 }

@@ -4,6 +4,7 @@ use tracing::{info, warn};
 
 use super::{Agent, Error};
 use crate::dataplane::status::Admin;
+use crate::health::Transition;
 use crate::kind::Kind;
 use crate::socket::{Command, Complaint, ServerChange};
 
@@ -29,17 +30,34 @@ impl Agent {
         }
         info!("server {backend}/{name}: {change}");
         let applied = match change {
-            ServerChange::State(admin) => self.control.set_ready(number, admin == Admin::Ready),
-            ServerChange::Weight(weight) => self.control.set_weight(number, weight),
+            ServerChange::State(admin) => self.change_state(number, was, admin),
+            ServerChange::Weight(weight) => self.control.set_weight(number, weight).map_err(Error::from),
         };
-        let applied = applied.map_err(Error::from).and_then(|()| self.publish());
-        let checked = |admin| admin != Admin::Maint;
-        if let ServerChange::State(admin) = change
-            && checked(was) != checked(admin)
-        {
-            self.follow_health();
+        let outcome = applied.and_then(|()| self.publish());
+        outcome.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })
+    }
+
+    /// Does what follows from what the operator wants of a server.
+    fn change_state(&mut self, number: u16, was: Admin, admin: Admin) -> Result<(), Error> {
+        let begun = match (was, admin) {
+            (Admin::Maint, Admin::Ready | Admin::Drain) => self.begin_anew(number),
+            _ => Ok(()),
+        };
+        let applied = self.control.set_ready(number, admin == Admin::Ready);
+        self.follow_health();
+        if admin == Admin::Maint {
+            self.want_end(number);
         }
-        applied.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })
+        begun.and(applied.map_err(Error::from))
+    }
+
+    /// A server is back from its maintenance. What was known of it before is out of date: as with
+    /// HAProxy it is UP, goes DOWN at the first failure, and gets its share bit by bit.
+    fn begin_anew(&mut self, number: u16) -> Result<(), Error> {
+        self.roster.forget_health(number);
+        self.forget_evidence(number);
+        self.start_slowly(number, Transition::Up)?;
+        Ok(self.control.set_up(number, true)?)
     }
 
     fn no_server(&self, backend: &str, name: &str) -> String {

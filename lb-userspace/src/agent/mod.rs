@@ -26,7 +26,7 @@ use crate::local::HostClients;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight;
-use crate::roster::Roster;
+use crate::roster::{Roster, Usable};
 use crate::socket::{Listener, Request};
 
 use self::resets::Resets;
@@ -65,9 +65,12 @@ struct Agent {
     resolver: Resolver,
     host_clients: HostClients,
     checks: plan::Checks,
+    watches: plan::Watches,
     checker: Option<Checker>,
     expiry: ExpiryWatch,
     resets: Resets,
+    /// How many servers each backend had after the last event.
+    usable: Usable,
     /// Whether our own link is there; without it nothing that a check finds says anything.
     has_carrier: bool,
     slow_starts: SlowStarts,

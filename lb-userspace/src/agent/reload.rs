@@ -43,9 +43,7 @@ impl Agent {
         }
         let before = self.roster.status().clone();
         let mut wanted = plan::wanted(&loaded.config, &interface, &before);
-        for server in &mut wanted.servers {
-            server.portion = self.slow_starts.portion(server.address, Instant::now());
-        }
+        self.slow_starts.portion_out(&mut wanted.servers, Instant::now());
         let change = self.control.change(wanted)?;
         let roster = Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
         self.control.apply(change)?;

@@ -1,17 +1,19 @@
-//! The connections of a server that is DOWN are ended, unless the fault may be ours.
+//! The connections of a server that is DOWN or in maintenance are ended, but not for a fault that may
+//! be ours, and not while there is no other server.
 
 use std::collections::BTreeSet;
 
-use lb_common::event::{ConnectFailed, Failure};
+use lb_common::event::ConnectFailed;
 use tracing::info;
 
 use super::{Agent, Error, complain};
 use crate::config::model::OnMarkedDown;
-use crate::dataplane::status::ServerStatus;
+use crate::dataplane::status::{Admin, ServerStatus};
 use crate::health::{Event, Evidence, Transition, Verdict};
+use crate::plan::Watch;
 use crate::reset::{Ended, Resetter};
 
-/// Servers that are DOWN and whose connections are still there.
+/// Servers that are DOWN or in maintenance and whose connections are still there.
 pub(super) struct Resets {
     resetter: Resetter,
     evidence: Evidence,
@@ -37,39 +39,59 @@ impl Resets {
 }
 
 impl Agent {
-    /// Takes in what a check has found, and ends the connections of the servers of which it is clear
-    /// now that they are dead.
+    /// Takes in what a check has found.
     pub(super) fn on_evidence(&mut self, event: &Event) {
         let number = event.server as u16;
-        if event.transition == Some(Transition::Down) && self.is_to_be_reset(number) {
-            self.resets.due.insert(number);
+        if event.transition == Some(Transition::Down) {
+            self.want_end(number);
         }
         match event.health.last_check() {
             Some(check) if check.status.is_of_check() => self.resets.evidence.record(event.server, check),
             // Connects of clients say nothing of when the server failed: a check does.
             _ => self.check_now(&[event.server]),
         }
-        let due: Vec<u16> = self.resets.due.iter().copied().collect();
-        for server in due {
+    }
+
+    /// A server is gone, and so its connections are to end, if the configuration wants it so.
+    pub(super) fn want_end(&mut self, server: u16) {
+        if self.is_to_be_reset(server) {
+            self.resets.due.insert(server);
+        }
+    }
+
+    /// What was seen of a server before says nothing any more.
+    pub(super) fn forget_evidence(&mut self, server: u16) {
+        self.resets.evidence.forget(server.into());
+    }
+
+    /// Ends the connections of those servers for which it is clear now that this is right.
+    pub(super) fn judge_due(&mut self) {
+        for server in self.resets.due.clone() {
             complain(self.judge(server));
         }
     }
 
-    /// The servers that a former agent has left DOWN: it may not have been sure yet.
+    /// The servers that a former agent has left DOWN or in maintenance: it may have been waiting.
     pub(super) fn resume_resets(&mut self) {
         let servers = self.roster.status().servers.iter().map(|server| server.number);
         let due: Vec<u16> = servers.filter(|number| self.is_to_be_reset(*number)).collect();
         self.resets.due.extend(due);
     }
 
-    /// Ends the connections of a server that is DOWN, if it is clear by now that it is dead.
+    /// Ends the connections of a server, if by now it is clear that it is dead, or the operator has said
+    /// that it is out of use, and there is another for its clients.
     fn judge(&mut self, server: u16) -> Result<(), Error> {
         if !self.is_to_be_reset(server) {
             self.resets.due.remove(&server);
             return Ok(());
         }
         let others: Vec<usize> = self.usable_beside(server).map(|other| other.number.into()).collect();
-        match self.resets.evidence.verdict(server.into(), others) {
+        let verdict = match self.is_in_maintenance(server) {
+            true if others.is_empty() => Verdict::Wait,
+            true => Verdict::Reset,
+            false => self.resets.evidence.verdict(server.into(), others),
+        };
+        match verdict {
             Verdict::Wait => Ok(()),
             Verdict::CheckNow(servers) => {
                 self.check_now(&servers);
@@ -100,14 +122,19 @@ impl Agent {
         }
     }
 
-    /// Whether a server is DOWN, and its connections are to end with it.
+    fn is_in_maintenance(&self, server: u16) -> bool {
+        self.roster.status().server(server).is_some_and(|server| server.admin == Admin::Maint)
+    }
+
+    /// Whether a server is DOWN or in maintenance, and its connections are to end with it.
     fn is_to_be_reset(&self, server: u16) -> bool {
-        let Some(server) = self.roster.status().server(server) else { return false };
-        if server.is_up() || server.leaving {
-            return false;
-        }
-        let backend = self.config.backends.iter().find(|backend| backend.name == server.backend);
-        backend.is_some_and(|backend| backend.on_marked_down == OnMarkedDown::Reset)
+        let is_down = self.roster.status().server(server).is_some_and(|server| !server.is_up());
+        (is_down || self.is_in_maintenance(server))
+            && self.watch(server).is_some_and(|watch| watch.on_marked_down == OnMarkedDown::Reset)
+    }
+
+    fn watch(&self, server: u16) -> Option<&Watch> {
+        self.watches.get(&self.roster.status().server(server)?.address)
     }
 
     /// The other servers of a server's backend that new connections can go to.
@@ -123,21 +150,16 @@ impl Agent {
 
     /// A client's connect has failed: enough of them take a server DOWN before its next check.
     pub(super) fn on_failed_connect(&self, failed: &ConnectFailed) -> Result<(), Error> {
-        if self.checks.iter().flatten().all(|check| check.error_limit.is_none()) {
-            return Ok(());
-        }
-        // A SYN that nobody answered may have been a bad one: only a check takes a server DOWN for that.
-        if failed.failure() != Some(Failure::Refused) {
-            self.check_now(&[failed.server.into()]);
+        let (Some(checker), Some(failure)) = (&self.checker, failed.failure()) else { return Ok(()) };
+        let check = self.watch(failed.server).and_then(|watch| watch.check.as_ref());
+        if check.is_none_or(|check| check.error_limit.is_none()) {
             return Ok(());
         }
         let mut established = 0;
         for (frontend, _) in self.control.frontends().iter() {
             established += self.control.maps().path(frontend, failed.server)?.established;
         }
-        if let Some(checker) = &self.checker {
-            checker.connect_failed(failed.server.into(), established);
-        }
+        checker.connect_failed(failed.server.into(), failure, established);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use lb_common::tcp::State;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::{Agent, Error, Inputs, Signal, complain};
+use super::{Agent, Error, Inputs, Signal, complain, slow_start};
 use crate::control::WantedFrontend;
 use crate::dataplane::events::Events;
 use crate::health::report::{NoServer, StateChange};
@@ -33,6 +33,7 @@ impl Agent {
         let mut failed_connects = self.failed_connects();
         self.follow_health();
         self.resume_resets();
+        self.usable = self.roster.usable();
         let mut sweeps = interval(SWEEP);
         let mut growth = interval(GROWTH);
         growth.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -45,9 +46,13 @@ impl Agent {
                     Signal::End(name) => return name,
                     Signal::Reload => complain(self.reload().await),
                 },
-                Some(event) = inputs.health.recv() => complain(self.on_health(&event)),
+                Some(event) = inputs.health.recv() => self.on_health(&event),
                 Some(event) = inputs.neighbours.recv() => complain(self.on_neighbour(event)),
-                Some(failed) = next(&mut failed_connects) => complain(self.on_failed_connect(&failed)),
+                Some(failed) = next(&mut failed_connects) => {
+                    complain(self.on_failed_connect(&failed));
+                    // There may be very many, and nothing follows from one but orders to the checker.
+                    continue;
+                }
                 Some(request) = inputs.requests.recv() => {
                     let answer = self.obey(request.command).await;
                     // Whoever asked may be gone.
@@ -57,13 +62,16 @@ impl Agent {
                 _ = sweeps.tick() => complain(self.sweep().map(drop)),
                 _ = recounts.tick() => complain(self.forget_expired()),
             }
+            self.settle();
         }
     }
 
     /// Checks the servers that are to be checked, from now on. Those that are already go on as they
     /// are.
     pub(super) fn follow_health(&mut self) {
-        let targets = plan::targets(&self.config, &self.checks, self.roster.status());
+        let status = self.roster.status();
+        self.watches = plan::watches(&self.config, &self.checks, status, &self.watches);
+        let targets = plan::targets(&self.watches, status);
         if let Some(checker) = &mut self.checker {
             return checker.retarget(&targets);
         }
@@ -97,7 +105,8 @@ impl Agent {
             }
             self.roster.retain(self.control.servers(), self.control.frontends());
             self.follow_next_hops();
-            self.publish()?;
+            self.follow_health();
+            complain(self.publish());
         }
         Ok(released)
     }
@@ -172,43 +181,54 @@ impl Agent {
         Ok(self.control.set_next_hop(server, Some(mac))?)
     }
 
-    fn on_health(&mut self, event: &Event) -> Result<(), Error> {
+    /// Takes in what is known of a server. Nothing that goes wrong with one step keeps the others from
+    /// being done: least of all may a server that is DOWN keep its connections for it.
+    fn on_health(&mut self, event: &Event) {
         let number = event.server as u16;
         if !plan::is_checked(self.roster.status(), number, event.address) {
             // Its check was under way when it was taken out.
-            return Ok(());
-        }
-        if let Some(transition) = event.transition {
-            self.start_slowly(number, transition)?;
+            return;
         }
         self.roster.set_health(number, &event.health);
+        // One that has left the configuration is neither UP nor DOWN, but it may be dead.
+        let is_leaving = self.roster.status().server(number).is_some_and(|server| server.leaving);
+        if !is_leaving {
+            self.warn_of_expiry(number, event);
+        }
+        let transition = event.transition.filter(|_| !is_leaving);
+        if let Some(transition) = transition {
+            complain(self.start_slowly(number, transition));
+        }
+        complain(self.control.set_up(number, event.health.is_up()).map_err(Error::from));
+        // What the log says, the next agent finds, should this one be killed now.
+        complain(self.publish());
+        if let Some(transition) = transition {
+            self.report(number, event, transition);
+        }
+        self.on_evidence(event);
+    }
+
+    fn warn_of_expiry(&mut self, number: u16, event: &Event) {
         if let Some(expires) = event.health.certificate_expires()
             && let Some(warning) = self.expiry.look(event.server, expires, SystemTime::now())
         {
             warn!("{}: {warning}", self.roster.server_name(number));
         }
-        self.control.set_up(number, event.health.is_up())?;
-        // What the log says, the next agent finds, should this one be killed now.
-        self.publish()?;
-        if let Some(transition) = event.transition {
-            self.report(number, event, transition);
-        }
-        self.on_evidence(event);
-        Ok(())
     }
 
     /// A server that has come back gets its share bit by bit, if the configuration wants it so.
-    fn start_slowly(&mut self, number: u16, transition: Transition) -> Result<(), Error> {
+    pub(super) fn start_slowly(&mut self, number: u16, transition: Transition) -> Result<(), Error> {
         let Some(address) = self.roster.status().server(number).map(|server| server.address) else {
             return Ok(());
         };
-        let server = self.config.servers().map(|(_, server)| server).find(|server| server.address == address);
-        let slow_start = server.and_then(|server| server.slow_start);
+        let now = Instant::now();
+        let came_back = (transition == Transition::Up).then_some(now);
+        self.roster.set_came_back(number, came_back);
         self.slow_starts.end(address);
-        if let (Transition::Up, Some(length)) = (transition, slow_start) {
-            self.slow_starts.begin(address, length, Instant::now());
+        if let (Some(began), Some(length)) = (came_back, slow_start::length(&self.config, address)) {
+            self.slow_starts.begin(address, length, began);
         }
-        Ok(self.control.set_portion(number, self.slow_starts.portion(address, Instant::now()))?)
+        Ok(self.control.set_portion(number, self.slow_starts.portion(address, now))?)
     }
 
     fn advance_slow_starts(&mut self) -> Result<(), Error> {
@@ -237,9 +257,17 @@ impl Agent {
             Transition::Up => info!("{change}"),
             Transition::Down => warn!("{change}"),
         }
-        if active + backup == 0 {
-            error!("{}", NoServer { backend: &server.backend });
+    }
+
+    /// Does what any event may have made due: by health, by the operator's word, by a reload, a backend
+    /// may have lost its last server or got another one.
+    fn settle(&mut self) {
+        let usable = self.roster.usable();
+        for backend in usable.lost_all(&self.usable) {
+            error!("{}", NoServer { backend });
         }
+        self.usable = usable;
+        self.judge_due();
     }
 
     /// Established connections of a server.

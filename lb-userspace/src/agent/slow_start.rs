@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use crate::control::Portion;
+use crate::clock;
+use crate::config::Config;
+use crate::control::{Portion, WantedServer};
+use crate::dataplane::status::Status;
 
 /// The servers whose share still grows, by address.
 #[derive(Debug, Default)]
@@ -18,10 +21,34 @@ struct SlowStart {
     length: Duration,
 }
 
+/// How long a server's share grows, if it does.
+pub(super) fn length(config: &Config, server: SocketAddrV4) -> Option<Duration> {
+    config.servers().find(|(_, configured)| configured.address == server)?.1.slow_start
+}
+
 impl SlowStarts {
+    /// Those that another agent has begun and not come to the end of.
+    pub fn resumed(config: &Config, before: &Status, now: Instant) -> Self {
+        let mut starts = Self::default();
+        for server in &before.servers {
+            if let (Some(began), Some(length)) = (server.came_back_at, length(config, server.address)) {
+                starts.begin(server.address, length, clock::instant(began));
+            }
+        }
+        starts.advance(now);
+        starts
+    }
+
+    /// Gives each server the portion that is its own now.
+    pub fn portion_out(&self, servers: &mut [WantedServer], now: Instant) {
+        for server in servers {
+            server.portion = self.portion(server.address, now);
+        }
+    }
+
     /// A server has come back, and has its whole share after `length`.
-    pub fn begin(&mut self, server: SocketAddrV4, length: Duration, now: Instant) {
-        self.running.insert(server, SlowStart { began: now, length });
+    pub fn begin(&mut self, server: SocketAddrV4, length: Duration, began: Instant) {
+        self.running.insert(server, SlowStart { began, length });
     }
 
     /// A server is gone, or down again.

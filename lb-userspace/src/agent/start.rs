@@ -29,7 +29,7 @@ use crate::local::HostClients;
 use crate::neighbours::{self, Interface, Resolver, XdpMode};
 use crate::plan;
 use crate::preflight::Fit;
-use crate::roster::Roster;
+use crate::roster::{Roster, Usable};
 
 /// How long the start waits for the servers' next hops. One that does not answer ARP by then gets
 /// its connections later.
@@ -143,7 +143,10 @@ impl Agent {
             object::load_program(&mut ebpf, name)?;
         }
         let host_clients = HostClients::prepare(&config, &mut ebpf);
-        let wanted = plan::wanted(&config, interface, &before);
+        let now = Instant::now().into_std();
+        let slow_starts = SlowStarts::resumed(&config, &before, now);
+        let mut wanted = plan::wanted(&config, interface, &before);
+        slow_starts.portion_out(&mut wanted.servers, now);
         let mut control = Control::adopt(maps, wanted.clone());
         let change = control.change(wanted)?;
         let routes = config.servers().map(|(_, server)| *server.address.ip());
@@ -156,6 +159,7 @@ impl Agent {
         let resolver = resolver(interface, &control, outputs.neighbours).await?;
         let parts = Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier };
         let mut agent = Self::assemble(options, config, claim, outputs.health, parts);
+        agent.slow_starts = slow_starts;
         agent.publish()?;
         agent.host_clients.start(&mut ebpf, &agent.options.pins);
         let program = object::program(&mut ebpf, PROGRAM)?;
@@ -193,9 +197,11 @@ impl Agent {
             resolver,
             host_clients,
             checks: Vec::new(),
+            watches: plan::Watches::new(),
             checker: None,
             expiry: ExpiryWatch::default(),
             resets,
+            usable: Usable::default(),
             has_carrier,
             slow_starts: SlowStarts::default(),
             health_sender,

@@ -24,11 +24,11 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Change {
-    /// No new connections; health checks go on
+    /// No new connections; open ones and health checks go on
     Drain,
     /// Back to normal
     Ready,
-    /// No new connections and no health checks
+    /// No new connections and no health checks; open ones are reset, as `on_marked_down` says
     Maint,
     /// Another share of new connections
     Weight,

@@ -120,7 +120,7 @@ pub struct Backend {
     pub timeouts: Timeouts,
     /// How the servers are checked; without it they always count as up.
     pub check: Option<Check>,
-    /// What becomes of the connections of a server that goes DOWN.
+    /// What becomes of the connections of a server that goes DOWN or into maintenance.
     pub on_marked_down: OnMarkedDown,
     /// Whether all servers are used when all are DOWN.
     pub panic: bool,
@@ -128,10 +128,10 @@ pub struct Backend {
     pub servers: Vec<Server>,
 }
 
-/// What becomes of the connections of a server that goes DOWN.
+/// What becomes of the connections of a server that goes DOWN or into maintenance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnMarkedDown {
-    /// They are reset, so that clients connect again to another server.
+    /// They are reset, so that clients connect again to another server, once there is one.
     #[default]
     Reset,
     /// They stay, and end by their timeout unless the server comes back.

@@ -73,6 +73,10 @@ pub struct ServerStatus {
     /// Whether it has left the configuration, and only its connections go on.
     #[serde(default)]
     pub leaving: bool,
+    /// When it came back UP or from maintenance, in ms of `CLOCK_MONOTONIC`; none if it was there from
+    /// the beginning, or is DOWN.
+    #[serde(default)]
+    pub came_back_at: Option<u64>,
     /// What the health checks say; none when it is not checked.
     pub health: Option<HealthStatus>,
 }
@@ -86,7 +90,7 @@ pub enum Admin {
     Ready,
     /// That it gets no new connections.
     Drain,
-    /// That it gets no new connections and is not checked.
+    /// That it gets no new connections, loses those that it has, and is not checked.
     Maint,
 }
 
@@ -177,7 +181,7 @@ pub struct CheckStatus {
 /// The map's name.
 pub(super) const NAME: &str = "STATUS";
 
-/// Bytes for the text: 64 servers and 16 frontends with the longest names and messages fit twice.
+/// Bytes for the text: 64 servers and 16 frontends with the longest names and messages fit.
 const TEXT: usize = 64 * 1024 - 3 * 8;
 
 /// An element of the map.
@@ -244,5 +248,64 @@ impl StatusBoard {
         let (a, b) = (self.pages.get(0)?, self.pages.get(1)?);
         let whole = |page: &Page| page.sequence == page.sequence_again;
         Ok(if whole(&a) && (!whole(&b) || a.sequence >= b.sequence) { a } else { b })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use lb_common::frontend::MAX_FRONTENDS;
+    use lb_common::server::MAX_SERVERS;
+
+    use super::*;
+
+    #[test]
+    fn the_longest_status_fits() {
+        /// Longer than a host runs, in ms.
+        const CENTURY: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
+        let name = || "n".repeat(63);
+        let address = SocketAddrV4::new(Ipv4Addr::BROADCAST, u16::MAX);
+        let check = CheckStatus {
+            code: "L4TOUT".to_owned(),
+            description: "Layer4 connection problem".to_owned(),
+            answer: Some(500),
+            // As much as a check keeps, each character with an escape.
+            info: Some("\"".repeat(200)),
+            duration: CENTURY,
+            at: CENTURY,
+        };
+        let health = HealthStatus {
+            up: false,
+            text: "DOWN 254/255".to_owned(),
+            changed_at: CENTURY,
+            check: Some(check),
+            certificate_expires: Some(CENTURY),
+        };
+        let server = ServerStatus {
+            number: 63,
+            address,
+            backend: name(),
+            name: name(),
+            weight: 256,
+            runtime_weight: Some(256),
+            admin: Admin::Maint,
+            backup: false,
+            leaving: false,
+            came_back_at: Some(CENTURY),
+            health: Some(health),
+        };
+        let (backend, leaving) = (name(), false);
+        let frontend = FrontendStatus { number: 15, bind: address, name: name(), backend, leaving };
+        let status = Status {
+            pid: u32::MAX,
+            started: u64::MAX,
+            interface: "i".repeat(15),
+            mode: "generic".to_owned(),
+            frontends: vec![frontend; MAX_FRONTENDS as usize],
+            servers: vec![server; MAX_SERVERS as usize],
+        };
+        let length = serde_json::to_vec(&status).expect("it is text").len();
+        assert!(length <= TEXT, "{length} bytes");
     }
 }

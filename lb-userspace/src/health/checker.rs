@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use lb_common::event::Failure;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{self, Instant, Interval, MissedTickBehavior};
 
 use super::connects::Connects;
 use super::{Check, CheckResult, Health, Status, Transition, check};
+
+/// So many checks at most do clients cause in an interval.
+const DOUBTS: u32 = 4;
 
 /// A server to check.
 #[derive(Clone, Debug)]
@@ -65,6 +69,7 @@ enum Order {
     CheckNow,
     /// A client's connect has failed.
     ConnectFailed {
+        failure: Failure,
         /// The server's counter of established connections.
         established: u64,
     },
@@ -129,10 +134,12 @@ impl Checker {
     }
 
     /// A client's connect to a server has failed; `established` is the server's counter of
-    /// established connections at that time. After `error_limit` in a row the server goes DOWN.
-    pub fn connect_failed(&self, server: usize, established: u64) {
+    /// established connections at that time. After `error_limit` in a row the server goes DOWN. One
+    /// that it did not answer counts only if a check fails too, and has the server checked between
+    /// its turns.
+    pub fn connect_failed(&self, server: usize, failure: Failure, established: u64) {
         if let Some(followed) = self.servers.get(&server) {
-            tell(followed, Order::ConnectFailed { established });
+            tell(followed, Order::ConnectFailed { failure, established });
         }
     }
 
@@ -154,6 +161,7 @@ impl Checker {
             phase,
             health: target.health.clone().unwrap_or_else(fresh),
             connects: Connects::default(),
+            doubted: None,
             ticks: ticks(now + phase, target.check.interval),
             orders,
             is_suspended: self.is_suspended.subscribe(),
@@ -192,6 +200,8 @@ struct Follower {
     phase: Duration,
     health: Health,
     connects: Connects,
+    /// When a client last had it checked between its turns.
+    doubted: Option<Instant>,
     ticks: Interval,
     orders: mpsc::UnboundedReceiver<Order>,
     is_suspended: watch::Receiver<bool>,
@@ -227,33 +237,34 @@ impl Follower {
         self.begin(&mut current);
         loop {
             // Results last: one must not count that was overtaken by the end of our link.
-            let event = tokio::select! {
+            let events = tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
-                    Some(order) => self.obey(order, &mut current),
+                    Some(order) => [self.obey(order, &mut current), None],
                     None => return,
                 },
                 Ok(()) = self.is_suspended.changed() => {
                     current = Current::default();
+                    self.connects.start_again();
                     self.begin(&mut current);
                     self.ticks.reset_after(self.phase);
-                    None
+                    [None, None]
                 }
                 result = current.result() => {
                     if current.again {
                         self.begin(&mut current);
                     }
-                    Some(self.take(result))
+                    self.take(result)
                 }
                 _ = self.ticks.tick(), if current.check.is_none() => {
                     self.begin(&mut current);
-                    None
+                    [None, None]
                 }
             };
-            if let Some(event) = event
-                && self.events.send(event).await.is_err()
-            {
-                return;
+            for event in events.into_iter().flatten() {
+                if self.events.send(event).await.is_err() {
+                    return;
+                }
             }
         }
     }
@@ -267,9 +278,10 @@ impl Follower {
 
     fn obey(&mut self, order: Order, current: &mut Current) -> Option<Event> {
         match order {
-            Order::CheckNow if current.check.is_some() => current.again = true,
-            Order::CheckNow => self.begin(current),
-            Order::ConnectFailed { established } => return self.connect_failed(established),
+            Order::CheckNow => self.check_now(current),
+            Order::ConnectFailed { failure, established } => {
+                return self.connect_failed(failure, established, current);
+            }
             Order::Change { check, phase } => {
                 self.health.change_check(&check);
                 if check.interval != self.check.interval {
@@ -281,15 +293,50 @@ impl Follower {
         None
     }
 
-    fn take(&mut self, result: CheckResult) -> Event {
-        let transition = self.health.record(result);
-        self.event(transition)
+    fn check_now(&self, current: &mut Current) {
+        if current.check.is_some() {
+            current.again = true;
+        } else {
+            self.begin(current);
+        }
     }
 
-    fn connect_failed(&mut self, established: u64) -> Option<Event> {
-        let limit = self.check.error_limit?;
-        let failed = self.connects.failed(established);
-        if failed < limit || !self.health.is_up() || *self.is_suspended.borrow() {
+    /// Takes in a result, and what clients' failed connects mean in its light.
+    fn take(&mut self, result: CheckResult) -> [Option<Event>; 2] {
+        self.connects.checked(result.passed());
+        let transition = self.health.record(result);
+        [Some(self.event(transition)), self.judge_connects()]
+    }
+
+    fn connect_failed(&mut self, failure: Failure, established: u64, current: &mut Current) -> Option<Event> {
+        if self.check.error_limit.is_none() || *self.is_suspended.borrow() {
+            return None;
+        }
+        match failure {
+            Failure::Refused => self.connects.refused(established),
+            Failure::Silent => {
+                self.connects.unanswered(established);
+                self.check_in_doubt(current);
+            }
+        }
+        self.judge_connects()
+    }
+
+    /// Checks now, unless that was done not long ago: anybody can send SYNs that nobody answers, and
+    /// they must not become as many checks.
+    fn check_in_doubt(&mut self, current: &mut Current) {
+        let now = Instant::now();
+        let distance = self.check.interval / DOUBTS;
+        if self.doubted.is_none_or(|doubted| now >= doubted + distance) {
+            self.doubted = Some(now);
+            self.check_now(current);
+        }
+    }
+
+    /// Takes the server DOWN if enough connects in a row have failed.
+    fn judge_connects(&mut self) -> Option<Event> {
+        let (limit, failed) = (self.check.error_limit?, self.connects.failed());
+        if failed < limit || !self.health.is_up() {
             return None;
         }
         let status = Status::ConnectsFailed(failed);
@@ -454,8 +501,8 @@ mod tests {
         let second = next(&mut events).await.health.last_check().unwrap().clone();
         assert!(second.started() >= first.at, "they overlap");
         // Two requests at once are one check.
-        checker.connect_failed(0, 0);
-        checker.connect_failed(0, 0);
+        checker.connect_failed(0, Failure::Refused, 0);
+        checker.connect_failed(0, Failure::Refused, 0);
         assert!(events.try_recv().is_err());
     }
 
@@ -467,11 +514,11 @@ mod tests {
         assert_eq!(shown(&mut events).await, ("UP".into(), "L4OK"));
         // A success in between, and the count begins again.
         for established in [5, 5, 6, 6, 6] {
-            checker.connect_failed(0, established);
+            checker.connect_failed(0, Failure::Refused, established);
         }
         assert_eq!(shown(&mut events).await, ("DOWN".into(), "HANA"));
         for _ in 0..5 {
-            checker.connect_failed(0, 6);
+            checker.connect_failed(0, Failure::Refused, 6);
         }
         checker.check_now(0);
         assert_eq!(shown(&mut events).await, ("DOWN 1/2".into(), "L4OK"));
@@ -479,10 +526,29 @@ mod tests {
         assert_eq!(shown(&mut events).await, ("UP".into(), "L4OK"));
         // What failed while it was DOWN is forgotten.
         for _ in 0..3 {
-            checker.connect_failed(0, 6);
+            checker.connect_failed(0, Failure::Refused, 6);
         }
         let last = next(&mut events).await.health.last_check().unwrap().clone();
         assert_eq!(last.status, Status::ConnectsFailed(3));
+    }
+
+    #[tokio::test]
+    async fn connects_without_an_answer_have_a_server_checked_and_count_if_that_fails() {
+        let (listener, address) = listener().await;
+        let (sender, mut events) = mpsc::channel(8);
+        let checker = Checker::start(&[target(0, address, HOUR)], &sender);
+        let unanswered = || (0..5).for_each(|_| checker.connect_failed(0, Failure::Silent, 7));
+        assert_eq!(shown(&mut events).await, ("UP".into(), "L4OK"));
+        // It is checked once, and well: who sent these was a stranger.
+        unanswered();
+        assert_eq!(shown(&mut events).await, ("UP".into(), "L4OK"));
+        // It is not checked again so soon; when it is, and has failed, they count.
+        drop(listener);
+        unanswered();
+        checker.check_now(0);
+        assert_eq!(shown(&mut events).await, ("UP 2/3".into(), "L4CON"));
+        assert_eq!(shown(&mut events).await, ("DOWN".into(), "HANA"));
+        assert!(events.try_recv().is_err(), "another check was made");
     }
 
     #[tokio::test]
@@ -496,13 +562,13 @@ mod tests {
         checker.suspend(true);
         // A server that is known to be UP, and now refuses.
         let mut refusing = target(1, address, INTERVAL);
-        refusing.health = Some(Health::restored(&refusing.check, true, Instant::now().into_std()));
+        refusing.health = Some(Health::restored(&refusing.check, true, Instant::now().into_std(), None));
         let mut checker = checker;
         checker.retarget(&[refusing]);
         while events.try_recv().is_ok() {}
         for _ in 0..10 {
             checker.check_now(1);
-            checker.connect_failed(1, 0);
+            checker.connect_failed(1, Failure::Refused, 0);
         }
         // Meanwhile another, which is not suspended, has made some checks.
         let (other_sender, mut others) = mpsc::channel(1);
@@ -522,7 +588,7 @@ mod tests {
         let (_listener, address) = listener().await;
         let (sender, mut events) = mpsc::channel(1);
         let mut down = target(0, address, INTERVAL);
-        down.health = Some(Health::restored(&down.check, false, Instant::now().into_std()));
+        down.health = Some(Health::restored(&down.check, false, Instant::now().into_std(), None));
         let _checker = Checker::start(&[down], &sender);
         assert_eq!(shown(&mut events).await, ("DOWN 1/2".into(), "L4OK"));
         assert_eq!(next(&mut events).await.transition, Some(Transition::Up));

@@ -20,6 +20,10 @@ use super::tls::{self, Tls};
 /// So many bytes of an answer are read to find its status; `HAProxy`'s buffer has as many.
 const MOST: usize = 16 * 1024;
 
+/// So many bytes of what a server says of itself are kept: it goes into the log and into a map that
+/// has room for all servers.
+const MOST_WORDS: usize = 200;
+
 /// So many fields may stand before an answer's body.
 const FIELDS: usize = 100;
 
@@ -80,7 +84,7 @@ pub(super) async fn ask(server: SocketAddrV4, page: &Page, limit: Duration) -> (
             Ok(answer) => page.judge(answer),
             Err(_) => Status::TimedOut(Layer::Answer),
         },
-        Ok(Err(error)) => Status::NoSession(tls::failure(&error, &name)),
+        Ok(Err(error)) => Status::NoSession(shortened(&tls::failure(&error, &name))),
         Err(_) => Status::TimedOut(Layer::Session),
     };
     (status, expires)
@@ -130,11 +134,22 @@ fn parse(received: &[u8]) -> Option<io::Result<Answer>> {
     match response.parse(received) {
         Ok(httparse::Status::Complete(_)) => {
             let (code, reason) = (response.code.unwrap_or_default(), response.reason.unwrap_or_default());
-            Some(Ok(Answer { code, reason: reason.to_owned() }))
+            Some(Ok(Answer { code, reason: shortened(reason) }))
         }
         Ok(httparse::Status::Partial) => None,
         Err(error) => Some(Err(invalid(&format!("the answer is not HTTP: {error}")))),
     }
+}
+
+/// As much of a text as is kept; what was cut shows.
+fn shortened(text: &str) -> String {
+    const CUT: &str = "…";
+    if text.len() <= MOST_WORDS {
+        return text.to_owned();
+    }
+    let mut ends = (0..=MOST_WORDS - CUT.len()).rev();
+    let kept = ends.find_map(|end| text.get(..end)).unwrap_or_default();
+    format!("{kept}{CUT}")
 }
 
 fn invalid(reason: &str) -> io::Error {
@@ -268,6 +283,10 @@ mod tests {
             assert!(expires.is_some());
             assert!(server.await.unwrap().unwrap().1);
         }
+        let long = format!("HTTP/1.1 500 {}\r\n\r\n", "w".repeat(10_000));
+        let (address, _server) = serve(&certified, long.leak()).await;
+        let (status, _) = ask(address, &page(trusting(&authority)), LONG).await;
+        assert_eq!(status, Status::WrongStatus { code: 500, reason: format!("{}…", "w".repeat(197)) });
         let (address, _server) = serve(&certified, "HTTP/1.1 204 No Content\r\n\r\n").await;
         let wanted = Page { status: 204, ..page(trusting(&authority)) };
         assert_eq!(ask(address, &wanted, LONG).await.0, Status::Answered(204));
@@ -354,6 +373,14 @@ mod tests {
         let (address, _server) = serve(&certified, "").await;
         let (status, _) = ask(address, &page(trusting(&authority)), 10 * SHORT).await;
         assert_eq!(status, Status::TimedOut(Layer::Answer));
+    }
+
+    #[test]
+    fn what_a_server_says_is_cut_between_characters() {
+        let exact = "w".repeat(MOST_WORDS);
+        assert_eq!(shortened(&exact), exact);
+        let cut = shortened(&"é".repeat(MOST_WORDS));
+        assert_eq!(cut, format!("{}…", "é".repeat(98)));
     }
 
     #[test]

@@ -52,3 +52,11 @@ pub enum Probe {
     /// Asks for a page.
     Https(Arc<Page>),
 }
+
+impl Probe {
+    /// Whether the server shows its certificate.
+    #[must_use]
+    pub const fn sees_certificate(&self) -> bool {
+        matches!(self, Self::Https(_))
+    }
+}

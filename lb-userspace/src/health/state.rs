@@ -173,18 +173,26 @@ impl Health {
         Self { fall, rise, counter: rise, last_check: None, changed_at: now, certificate_expires: None }
     }
 
-    /// A server that another agent knew to be UP or DOWN since `changed_at`: it takes `fall` failures
-    /// or `rise` successes to change that.
+    /// A server that another agent knew to be UP or DOWN since `changed_at`, perhaps with a
+    /// certificate: it takes `fall` failures or `rise` successes to change that.
     #[must_use]
-    pub fn restored(check: &Check, up: bool, changed_at: Instant) -> Self {
+    pub fn restored(
+        check: &Check,
+        up: bool,
+        changed_at: Instant,
+        certificate_expires: Option<SystemTime>,
+    ) -> Self {
         let mut health = Self::new(check, changed_at);
         health.counter = if up { health.perfect() } else { 0 };
+        health.certificate_expires = certificate_expires.filter(|_| check.probe.sees_certificate());
         health
     }
 
     /// Follows another check from now on. UP stays UP and DOWN stays DOWN, as far from the other as
-    /// they can be of what they were.
+    /// they can be of what they were. Of a certificate that is not looked at any more, nothing is
+    /// known.
     pub fn change_check(&mut self, check: &Check) {
+        self.certificate_expires = self.certificate_expires.filter(|_| check.probe.sees_certificate());
         let (was_up, missing) = (self.is_up(), self.perfect() - self.counter);
         (self.fall, self.rise) = (check.fall.max(1), check.rise.max(1));
         self.counter = if was_up {
@@ -333,7 +341,7 @@ mod tests {
         fn a_restored_server_needs_what_a_known_one_needs(
             fall in 1u32..5, rise in 1u32..5, up: bool, results: Vec<bool>,
         ) {
-            let mut health = Health::restored(&check(fall, rise), up, Instant::now());
+            let mut health = Health::restored(&check(fall, rise), up, Instant::now(), None);
             let needed = if up { fall } else { rise };
             let against = results.iter().take_while(|passed| **passed != up).count() as u32;
             for passed in results.iter().take(against as usize) {
@@ -383,6 +391,24 @@ mod tests {
         health.record(CheckResult { certificate_expires: Some(expires), ..result(true) });
         health.record(result(false));
         assert_eq!(health.certificate_expires(), Some(expires));
+    }
+
+    #[test]
+    fn a_certificate_is_known_as_long_as_checks_look_at_it() {
+        let https = || {
+            let tls = crate::health::Tls::with_anybody();
+            let page = crate::health::Page { path: "/".into(), status: 200, server_name: None, tls };
+            Check { probe: Probe::Https(page.into()), ..check(3, 2) }
+        };
+        let expires = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let restored = |check: &Check| Health::restored(check, true, Instant::now(), expires);
+        let mut health = restored(&https());
+        assert_eq!(health.certificate_expires(), expires);
+        health.change_check(&https());
+        assert_eq!(health.certificate_expires(), expires);
+        health.change_check(&check(3, 2));
+        assert_eq!(health.certificate_expires(), None);
+        assert_eq!(restored(&check(3, 2)).certificate_expires(), None);
     }
 
     #[test]

@@ -66,6 +66,15 @@ impl Stage {
         self.balancer.take().expect("it is taken once")
     }
 
+    /// Kills the agent, and starts another with this configuration.
+    pub fn restart(&mut self, config: &str) -> Result<()> {
+        let agent = self.take_balancer();
+        let xlb = agent.xlb.clone();
+        agent.kill()?;
+        self.balancer = Some(xlb.start(config)?);
+        Ok(())
+    }
+
     /// What clients connect to for HTTP.
     pub fn web(&self) -> SocketAddr {
         web(&self.lab)
