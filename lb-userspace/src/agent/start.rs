@@ -117,7 +117,7 @@ impl Agent {
         agent.publish()?;
         agent.await_next_hops(&mut inputs.neighbours).await?;
         agent.host_clients.start(&mut ebpf, &agent.options.pins);
-        let program = object::program(&mut ebpf, PROGRAM)?;
+        let program = object::xdp(&mut ebpf)?;
         let attached = attach::attach(program, &interface.name, plan::mode(&agent.config))?;
         agent.attached(interface, attached)?;
         Ok(agent)
@@ -156,7 +156,7 @@ impl Agent {
         let mut agent = Self::assemble(options, config, claim, outputs.health, parts);
         agent.publish()?;
         agent.host_clients.start(&mut ebpf, &agent.options.pins);
-        let program = object::program(&mut ebpf, PROGRAM)?;
+        let program = object::xdp(&mut ebpf)?;
         if let Some(mode) = attached {
             let (link, _) = agent.options.pins.open_link()?;
             attach::swap(program, link, &interface.name)?;

@@ -58,7 +58,7 @@ fn embedded(object: &[u8]) -> Result<ProgramInfo, Error> {
     let smallest = Sizes { max_servers: 1, nat_first: 1024, nat_ports: 1 };
     let mut ebpf = object::load(object, smallest)?;
     object::load_program(&mut ebpf, PROGRAM)?;
-    let info = object::program(&mut ebpf, PROGRAM)?.info();
+    let info = object::xdp(&mut ebpf)?.info();
     info.map_err(|source| Error::Program { name: PROGRAM, source })
 }
 

@@ -11,6 +11,7 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::connection::Connection;
+use crate::entry::Entry;
 use crate::frame::{Frame, ICMP_AT, IP_AT, OPTIONS_AT, QUOTE_AT, TCP_AT};
 use crate::icmp::{About, BOTH, ERRORS};
 use crate::rig::{CLIENT, OUR_MAC, Out, Rig, client, server};
@@ -276,7 +277,7 @@ fn half_valid_errors() {
 #[test]
 fn arbitrary_bytes() {
     let rig = Rig::new();
-    let anything = || proptest::collection::vec(any::<u8>(), 14..200);
+    let anything = || proptest::collection::vec(any::<u8>(), Entry::chosen().shortest()..200);
     let behind_our_mac = anything().prop_map(|mut bytes| {
         bytes.splice(..14, [&OUR_MAC.0[..], &CLIENT.mac.0, &[0x08, 0x00]].concat());
         bytes
