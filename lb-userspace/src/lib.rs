@@ -16,6 +16,7 @@ pub mod dataplane;
 pub mod health;
 pub mod local;
 pub mod neighbours;
+mod netlink;
 pub mod numbering;
 pub mod observe;
 pub mod plan;

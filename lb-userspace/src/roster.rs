@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::clock;
 use crate::config::Config;
-use crate::dataplane::attach::Mode;
+use crate::dataplane::attach::{Attached, Mode};
 use crate::dataplane::status::{CheckStatus, FrontendStatus, HealthStatus, ServerStatus, Status};
 use crate::health::{CheckResult, Health};
 use crate::neighbours::Interface;
@@ -35,6 +35,7 @@ impl Roster {
             started,
             interface: interface.name.clone(),
             mode: before.mode.clone(),
+            mode_reason: before.mode_reason.clone(),
             frontends: frontend_statuses(config, frontends, before),
             servers: server_statuses(config, servers, before),
         };
@@ -65,12 +66,13 @@ impl Roster {
     /// How the program is attached, if it is.
     #[must_use]
     pub fn mode(&self) -> Option<Mode> {
-        [Mode::Native, Mode::Generic].into_iter().find(|mode| mode.to_string() == self.status.mode)
+        Mode::ALL.into_iter().find(|mode| mode.to_string() == self.status.mode)
     }
 
     /// The program was attached.
-    pub fn set_mode(&mut self, mode: Mode) {
-        self.status.mode = mode.to_string();
+    pub fn set_attached(&mut self, attached: &Attached) {
+        self.status.mode = attached.mode.to_string();
+        self.status.mode_reason.clone_from(&attached.reason);
     }
 
     /// A server was checked.

@@ -33,7 +33,7 @@ pub enum Error {
     Neighbours(#[from] neighbours::Error),
     /// The program cannot be attached.
     #[error(transparent)]
-    Attach(#[from] AttachError),
+    Attach(AttachError),
     /// The control socket cannot be made.
     #[error(transparent)]
     Socket(#[from] BindError),
@@ -43,6 +43,15 @@ pub enum Error {
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] std::io::Error),
+}
+
+impl From<AttachError> for Error {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::Dataplane(error) => error.into(),
+            error => Self::Attach(error),
+        }
+    }
 }
 
 impl From<StartError> for Error {

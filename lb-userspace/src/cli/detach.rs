@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Error;
 use crate::control::{allow_new_connections, stop_new_connections};
+use crate::dataplane::attach;
 use crate::dataplane::pins::{Found, Pins};
 use crate::dataplane::status::Status;
 use crate::neighbours::{self, Interface};
@@ -52,7 +53,9 @@ async fn detach(args: &Args, pins: &Pins) -> Result<(), Error> {
     end_agent(&status).await?;
     // An agent that takes its data plane down itself has left nothing.
     let claim = pins.claim()?;
+    let program = pins.linked_program();
     pins.clear()?;
+    attach::until_detached(program, &status.interface).await;
     release(&status.interface).await?;
     drop(claim);
     match left {
@@ -117,9 +120,8 @@ async fn end_agent(status: &Status) -> Result<(), Error> {
     }
 }
 
-/// Sees the program off the interface and removes the neighbour entries, if it is still there.
+/// Removes the neighbour entries, if the interface is still there.
 async fn release(interface: &str) -> Result<(), Error> {
-    neighbours::until_detached(interface).await;
     match Interface::lookup(interface).await {
         Ok(interface) => Ok(neighbours::release(interface.index).await?),
         Err(neighbours::Error::NoInterface(_)) => Ok(()),

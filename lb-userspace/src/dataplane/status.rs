@@ -26,6 +26,9 @@ pub struct Status {
     pub interface: String,
     /// The mode of attachment.
     pub mode: String,
+    /// Why this one.
+    #[serde(default)]
+    pub mode_reason: String,
     /// In the order of the configuration; behind them those that are leaving.
     pub frontends: Vec<FrontendStatus>,
     /// In the order of the configuration; behind them those that are leaving.

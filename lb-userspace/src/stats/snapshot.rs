@@ -13,8 +13,10 @@ use super::json;
 pub struct Snapshot {
     /// The interface that the program is attached to.
     pub interface: String,
-    /// How: `native` or `generic`.
+    /// How: `native`, `generic` or `tc`.
     pub mode: String,
+    /// Why so.
+    pub mode_reason: String,
     /// Whether an agent looks after the maps.
     pub agent: Agent,
     /// The frontends, in the order of the configuration.
