@@ -8,6 +8,10 @@ use serde::Deserialize;
 /// The answer of `xlb stats --json`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stats {
+    /// How the program is attached.
+    pub mode: String,
+    /// Why so.
+    pub mode_reason: String,
     /// What clients connect to.
     pub frontends: Vec<Frontend>,
     /// Who serves them.

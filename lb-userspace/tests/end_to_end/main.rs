@@ -5,6 +5,7 @@
 mod agent;
 mod every_client;
 mod failover;
+mod filter;
 mod flood;
 mod health;
 mod https;
@@ -13,6 +14,7 @@ mod listing;
 mod local_clients;
 mod migration;
 mod mtu;
+mod offloads;
 mod other_traffic;
 mod runtime;
 mod selftest;
