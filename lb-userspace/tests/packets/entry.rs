@@ -4,12 +4,8 @@
 
 use std::cell::OnceCell;
 use std::env;
-use std::mem;
-use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
 
-use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
+use lb_lab::loopback;
 
 use crate::frame::{IP_AT, TCP_AT};
 use crate::rig::{OUR_MAC, Verdict};
@@ -59,33 +55,11 @@ impl Entry {
     }
 
     /// Makes the frames of test runs in this thread frames to this host.
-    ///
-    /// The kernel says of a socket buffer whom it is for, by the interface that it came in by. That
-    /// of a test run is `lo`; so the thread gets a network of its own, in which `lo` has our address.
     pub fn prepare(self) {
         thread_local!(static NETWORK: OnceCell<()> = const { OnceCell::new() });
         if self == Self::Tc {
-            NETWORK.with(|network| *network.get_or_init(make_network));
+            let make = || loopback::own(OUR_MAC.0).expect("a network of its own needs root");
+            NETWORK.with(|network| *network.get_or_init(make));
         }
     }
-}
-
-/// By system calls alone: when a child process ends, the kernel may interrupt its work for another
-/// thread, and the verifier gives up then.
-fn make_network() {
-    unshare(CloneFlags::CLONE_NEWNET).expect("a network of its own needs root");
-    // SAFETY: all zeros are a request.
-    let mut request: libc::ifreq = unsafe { mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = libc::c_char::from_ne_bytes([*from]);
-    }
-    let mut address = [0; 14];
-    for (to, from) in address.iter_mut().zip(OUR_MAC.0) {
-        *to = libc::c_char::from_ne_bytes([from]);
-    }
-    request.ifr_ifru.ifru_hwaddr = libc::sockaddr { sa_family: libc::ARPHRD_LOOPBACK, sa_data: address };
-    let socket = UdpSocket::bind("0.0.0.0:0").expect("there is a network");
-    // SAFETY: the request lives longer than the call.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFHWADDR, &raw const request) };
-    Errno::result(result).expect("lo takes an address");
 }
