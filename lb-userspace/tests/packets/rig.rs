@@ -271,7 +271,12 @@ fn is_forwarded(counted: &[(Reason, u64)]) -> bool {
 /// Whether an answer was written from scratch: a RST, or a SYN to another server; an answer that
 /// the client gets after all is not.
 fn is_made_here(reason: Reason, answer: &[u8]) -> bool {
-    reason.disposition() == Disposition::Reset || answer[TCP_AT + 13] == Flags::SYN
+    reason.disposition() == Disposition::Reset || is_opening(answer)
+}
+
+/// Whether a frame is a SYN without ACK or RST, with or without an offer of ECN.
+pub fn is_opening(frame: &[u8]) -> bool {
+    frame[TCP_AT + 13] & (Flags::SYN | Flags::ACK | Flags::RST) == Flags::SYN
 }
 
 /// Whether a slot's last connection is or was a client's.
