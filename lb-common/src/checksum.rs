@@ -34,6 +34,20 @@ impl Delta {
         self.replace16(old.swap_bytes(), new.swap_bytes())
     }
 
+    /// Both changes.
+    #[inline(always)]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    /// The change as the kernel's helpers take it, its `__wsum`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn wsum(self) -> u32 {
+        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        ((sum & 0xffff_ffff) + (sum >> 32)) as u32
+    }
+
     /// A 32-bit word of a packet that is written from scratch.
     #[inline(always)]
     pub const fn insert32(self, word: u32) -> Self {

@@ -8,7 +8,7 @@ use lb_common::tcp::{Flags, Seq};
 
 use crate::Verdict;
 use crate::classify::{self, PLAIN, TCP};
-use crate::packet::{Frame, Packet, TcpHdr};
+use crate::packet::{Frame, Packet, TcpChange, TcpHdr};
 use crate::parse::{self, TCP_OFFSET};
 use crate::rewrite::{self, Rewrite};
 
@@ -43,7 +43,7 @@ fn answer(frame: &impl Frame) -> Option<()> {
     // A driver that cannot cut the frame sends what is left of it behind the packet, where the
     // receiver takes it for the padding of a short frame.
     let packet = frame.resize(TCP_OFFSET + TcpHdr::LEN).unwrap_or_else(|| frame.packet());
-    write(&packet, &headers, None)
+    write(frame, &packet, &headers, None)
 }
 
 /// The headers of the RST that a packet is answered with.
@@ -82,7 +82,7 @@ pub const fn syn_len(syn: &Syn) -> usize {
 /// Makes a frame of that length the client's SYN once more, to another server.
 #[inline(always)]
 #[must_use]
-pub fn syn(packet: &Packet, settings: &Settings, addressing: Rewrite, isn: Seq, syn: &Syn) -> Option<()> {
+pub fn syn(frame: &impl Frame, settings: &Settings, addressing: Rewrite, isn: Seq, syn: &Syn) -> Option<()> {
     let headers = Headers {
         addressing,
         our_mac: settings.mac,
@@ -93,14 +93,13 @@ pub fn syn(packet: &Packet, settings: &Settings, addressing: Rewrite, isn: Seq, 
         seq: isn,
         ack: Seq(0),
     };
-    write(packet, &headers, Some(syn))?;
-    rewrite::clamp_syn(packet, settings.mss)
+    write(frame, &frame.packet(), &headers, Some((syn, settings.mss)))
 }
 
-/// Writes a whole packet.
+/// Writes a whole packet, with the options of a SYN and no larger a maximum segment size than given.
 #[inline(always)]
-fn write(packet: &Packet, headers: &Headers, syn: Option<&Syn>) -> Option<()> {
-    let options = syn.map_or(0, |syn| syn.options_len as usize & 0x3c);
+fn write(frame: &impl Frame, packet: &Packet, headers: &Headers, syn: Option<(&Syn, u16)>) -> Option<()> {
+    let options = syn.map_or(0, |(syn, _)| syn.options_len as usize & 0x3c);
     let length = (TcpHdr::LEN + options) as u16;
     let parse::Headers { eth, ip, tcp } = parse::headers(packet)?;
     let Rewrite { next_hop, source, destination, source_port, destination_port } = headers.addressing;
@@ -134,19 +133,20 @@ fn write(packet: &Packet, headers: &Headers, syn: Option<&Syn>) -> Option<()> {
     tcp.flags = headers.flags;
     tcp.window = headers.window.to_ne_bytes();
     tcp.urgent = [0; 2];
-    let mut tcp_sum = addresses
-        .insert16(u16::from_ne_bytes([0, TCP]))
-        .insert16(length.to_be())
+    tcp.check = TcpChange::SCRATCH;
+    let pseudo = addresses.insert16(u16::from_ne_bytes([0, TCP])).insert16(length.to_be());
+    let mut segment = Delta::new()
         .insert16(source_port.wire())
         .insert16(destination_port.wire())
         .insert32(headers.seq.0.to_be())
         .insert32(headers.ack.0.to_be())
         .insert16(u16::from_ne_bytes([data_offset, headers.flags]))
         .insert16(headers.window);
-    if let Some(syn) = syn {
-        tcp_sum = write_options(packet, syn, options, tcp_sum)?;
+    if let Some((syn, mss)) = syn {
+        segment = write_options(packet, syn, options, segment)?;
+        segment = rewrite::clamp_mss(packet, TcpHdr::LEN + options, mss, segment);
     }
-    tcp.check = tcp_sum.checksum().to_ne_bytes();
+    frame.update_check(tcp, TcpChange { pseudo, segment });
     Some(())
 }
 

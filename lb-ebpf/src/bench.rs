@@ -2,18 +2,19 @@
 //! entries that make each packet of a run what it should be. (The kernel's test run does not
 //! restore a rewritten packet, and gives the same one every time.)
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
-#![expect(missing_docs, reason = "the xdp macro makes functions beside the documented ones")]
-#![expect(clippy::needless_pass_by_value, reason = "the xdp macro hands over the context so")]
+#![expect(missing_docs, reason = "aya's macros make functions beside the documented ones")]
+#![expect(clippy::needless_pass_by_value, reason = "aya's macros hand over the context so")]
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {
     // Only so that the crate can be checked on the host.
 }
 
+use aya_ebpf::bindings::TC_ACT_SHOT;
 use aya_ebpf::bindings::xdp_action;
-use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::Array;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::programs::{TcContext, XdpContext};
 use lb_common::bench::Flows;
 use lb_ebpf::packet::{Frame, TcpHdr};
 use lb_ebpf::parse::{IP_OFFSET, TCP_OFFSET};
@@ -48,6 +49,15 @@ pub fn same_flow(ctx: XdpContext) -> u32 {
     let Some(ip) = packet.header::<Ipv4Hdr>(IP_OFFSET) else { return xdp_action::XDP_ABORTED };
     ip.ttl = TTL;
     lb_ebpf::process(&ctx).xdp()
+}
+
+/// The same in TC.
+#[classifier]
+pub fn same_flow_tc(ctx: TcContext) -> i32 {
+    let packet = ctx.packet();
+    let Some(ip) = packet.header::<Ipv4Hdr>(IP_OFFSET) else { return TC_ACT_SHOT };
+    ip.ttl = TTL;
+    lb_ebpf::process(&ctx).tc(&ctx)
 }
 
 /// A packet of another flow each time: addresses, ports and TTL are set.

@@ -15,7 +15,7 @@ use lb_common::slot::{Ends, Word};
 use lb_common::tcp::{self, Direction, Fins, OnSyn, Segment, Seq, State};
 use lb_common::time::Tick;
 
-use crate::packet::Packet;
+use crate::packet::Frame;
 use crate::parse;
 use crate::slots::{self, SlotRef};
 use crate::{Context, admission, atomic, conntrack, index, maps, retry};
@@ -24,9 +24,9 @@ use crate::{Context, admission, atomic, conntrack, index, maps, retry};
 pub type SlotNumber = u32;
 
 /// A SYN and what is known of it.
-struct Opening<'p> {
+struct Opening<'f, F> {
     context: Context,
-    packet: &'p Packet,
+    frame: &'f F,
     frontend: &'static Frontend,
     tuple: Tuple,
     source_mac: MacWord,
@@ -35,11 +35,12 @@ struct Opening<'p> {
 
 /// Finds or makes the connection of a SYN to a frontend.
 ///
-/// By value, and all of it looked up again: a reference, or more arguments, would force common
-/// packets, which never come here, to keep more on the stack.
+/// All of it is looked up again: more arguments would force common packets, which never come here, to
+/// keep more on the stack.
 #[inline(never)]
-pub fn connect(packet: Packet, frontend: u16) -> Result<SlotNumber, Reason> {
+pub fn connect(frame: &impl Frame, frontend: u16) -> Result<SlotNumber, Reason> {
     let context = Context::now().ok_or(Reason::NoServer)?;
+    let packet = frame.packet();
     let headers = parse::headers(&packet).ok_or(Reason::Truncated)?;
     let segment = parse::segment(&packet, &headers)?;
     let source_mac = Mac(headers.eth.src_addr).into();
@@ -51,14 +52,14 @@ pub fn connect(packet: Packet, frontend: u16) -> Result<SlotNumber, Reason> {
     foresee(&context, frontend);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let known = index::find(&context, tuple, hash, &frontend.timeouts);
-    let opening = Opening { context, packet: &packet, frontend, tuple, source_mac, segment };
+    let opening = Opening { context, frame, frontend, tuple, source_mac, segment };
     let mut refused = Servers::NONE;
     if known.is_some() {
         let (slot, word) = (known.slot, known.word);
         let fields = slot.fields();
         match tcp::on_syn(word.state(), &fields.sides, segment.seq) {
             OnSyn::Challenge => {
-                retry::keep(packet, slot.number, Servers::NONE.and(fields.server()));
+                retry::keep(frame, slot.number, Servers::NONE.and(fields.server()));
                 conntrack::challenge(slot, &segment);
                 return Ok(slot.number);
             }
@@ -76,7 +77,7 @@ pub fn connect(packet: Packet, frontend: u16) -> Result<SlotNumber, Reason> {
     opening.first(refused)
 }
 
-impl Opening<'_> {
+impl<F: Frame> Opening<'_, F> {
     /// The first SYN of a connection, or one that has come again after servers have refused it.
     #[inline(always)]
     fn first(&self, refused: Servers) -> Result<SlotNumber, Reason> {
@@ -127,7 +128,7 @@ impl Opening<'_> {
         let ends = Ends::new(self.source_mac, server);
         let number = open(self.tuple, ends, Isn::of(&self.segment), since)?;
         let slot = SlotRef::get(number).ok_or(Reason::NoSlot)?;
-        retry::keep(*self.packet, number, tried.and(server));
+        retry::keep(self.frame, number, tried.and(server));
         conntrack::account(slot, Direction::ToServer, self.segment.payload);
         Ok(number)
     }

@@ -12,7 +12,7 @@ use lb_common::slot::{Ends, Slot, Word};
 use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, Seq, State};
 
 use crate::connect;
-use crate::packet::Packet;
+use crate::packet::{Frame, Packet};
 use crate::parse::{self, Headers};
 use crate::rewrite::Rewrite;
 use crate::slots::SlotRef;
@@ -26,11 +26,12 @@ const TRIES: usize = 4;
 pub fn from_client(
     context: &Context,
     frontend: &'static Frontend,
+    frame: &impl Frame,
     packet: &Packet,
     headers: &Headers,
 ) -> Result<Rewrite, Reason> {
     if Flags(headers.tcp.flags).is_opening() {
-        let slot = connect::connect(*packet, frontend.number)?;
+        let slot = connect::connect(frame, frontend.number)?;
         return to_server(context, SlotRef::get(slot).ok_or(Reason::NoSlot)?);
     }
     let tuple = Tuple::new(parse::source(headers.ip), parse::port(headers.tcp.source), frontend.number);

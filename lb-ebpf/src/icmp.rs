@@ -18,7 +18,7 @@ use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 
 use crate::classify::{self, FRAGMENT, FRAGMENT_OFFSET, Ours, PLAIN, TCP};
-use crate::packet::{IcmpError, Packet};
+use crate::packet::{Frame, IcmpError, Packet};
 use crate::parse::{self, ICMP_OFFSET, IP_OFFSET};
 use crate::rewrite::Rewrite;
 use crate::slots::SlotRef;
@@ -48,9 +48,9 @@ struct Headers<'a> {
 /// Translates an ICMP message, if it is an error about a packet of ours, and tells what it was.
 #[inline(never)]
 #[must_use]
-pub fn forward(packet: Packet) -> Reason {
+pub fn forward(frame: &impl Frame) -> Reason {
     let Some(context) = Context::now() else { return Reason::OtherIcmp };
-    match translate(&packet, &context) {
+    match translate(&frame.pull(QUOTED_CHECK + 2), &context) {
         Ok(Direction::ToClient) => Reason::IcmpToClient,
         Ok(Direction::ToServer) => Reason::IcmpToServer,
         Err(reason) => reason,
@@ -94,7 +94,7 @@ fn parse(packet: &Packet) -> Result<Headers<'_>, Reason> {
     }
     let icmp = packet.header::<IcmpError>(ICMP_OFFSET).ok_or(Reason::Truncated)?;
     let end = IP_OFFSET + u16::from_be_bytes(ip.tot_len) as usize;
-    if end < ICMP_OFFSET + IcmpError::LEN || end > packet.len() {
+    if end < ICMP_OFFSET + IcmpError::LEN || end > packet.frame_len() {
         return Err(Reason::Truncated);
     }
     let is_first = u16::from_be_bytes(icmp.ip.frags) & FRAGMENT_OFFSET == 0;

@@ -28,6 +28,7 @@ pub mod parse;
 pub mod retry;
 pub mod rewrite;
 pub mod slots;
+pub mod tc;
 pub mod xdp;
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
@@ -36,7 +37,7 @@ use lb_common::setup::Setup;
 use lb_common::time::Tick;
 
 use crate::classify::Ours;
-use crate::packet::{Frame, Packet};
+use crate::packet::Frame;
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Context {
 #[inline(always)]
 #[must_use]
 pub fn process(frame: &impl Frame) -> Verdict {
-    match forward(&frame.packet()) {
+    match forward(frame) {
         Ok(()) => Verdict::Transmit,
         Err(reason) => {
             maps::count(reason);
@@ -88,12 +89,14 @@ pub fn process(frame: &impl Frame) -> Verdict {
 }
 
 #[inline(always)]
-fn forward(packet: &Packet) -> Result<(), Reason> {
+fn forward(frame: &impl Frame) -> Result<(), Reason> {
+    frame.prepare()?;
+    let packet = &frame.packet();
     // The lookup cannot fail, but the verifier does not know that.
     let setup = maps::setup().ok_or(Reason::OtherPort)?;
     let (headers, ours) = match classify::classify(packet, setup) {
         Err(Reason::OtherIcmp) if cfg!(not(feature = "without-icmp")) => {
-            return Err(icmp::forward(*packet));
+            return Err(icmp::forward(frame));
         }
         classified => classified?,
     };
@@ -101,10 +104,10 @@ fn forward(packet: &Packet) -> Result<(), Reason> {
     let now = Tick::from_jiffies(unsafe { bpf_jiffies64() });
     let context = Context { setup, now };
     let rewrite = match ours {
-        Ours::Frontend(frontend) => conntrack::from_client(&context, frontend, packet, &headers)?,
+        Ours::Frontend(frontend) => conntrack::from_client(&context, frontend, frame, packet, &headers)?,
         Ours::Server(server) => conntrack::from_server(&context, server, packet, &headers)?,
     };
-    rewrite::apply(packet, headers, &rewrite, &setup.settings);
+    rewrite::apply(frame, packet, headers, &rewrite, &setup.settings);
     Ok(())
 }
 

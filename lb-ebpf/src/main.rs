@@ -10,8 +10,8 @@ fn main() {
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated::bpf_jiffies64;
-use aya_ebpf::macros::{cgroup_sock, cgroup_sock_addr, xdp};
-use aya_ebpf::programs::{SockAddrContext, SockContext, XdpContext};
+use aya_ebpf::macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp};
+use aya_ebpf::programs::{SockAddrContext, SockContext, TcContext, XdpContext};
 use lb_ebpf::local::{self, Family, Peer};
 use lb_ebpf::packet::Frame;
 
@@ -32,6 +32,14 @@ fn change(packet: &lb_ebpf::packet::Packet) {
         // SAFETY: a reference may be read through.
         let _ = unsafe { core::ptr::from_ref(first).read_volatile() };
     }
+}
+
+/// TC, at the ingress of the interface.
+#[classifier]
+pub fn xlb_tc(ctx: TcContext) -> i32 {
+    #[cfg(feature = "changed")]
+    change(&ctx.packet());
+    lb_ebpf::process(&ctx).tc(&ctx)
 }
 
 /// Tells the packet path's time to the CLI: writes the jiffies into the packet of a test run.

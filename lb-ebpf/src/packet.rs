@@ -1,9 +1,11 @@
 //! Access to the bytes of a packet: the only place that turns its bounds into references.
 
+use lb_common::checksum::Delta;
+use lb_common::reason::Reason;
 use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 
-/// The bytes of a packet, from the Ethernet header on.
+/// The bytes of a packet that can be read and written directly, from the Ethernet header on.
 ///
 /// Every access checks `pointer + length > end` right before it makes a reference, the pattern by
 /// which the kernel's verifier knows a packet pointer's range.
@@ -11,17 +13,46 @@ use network_types::ip::Ipv4Hdr;
 pub struct Packet {
     data: usize,
     end: usize,
+    length: usize,
 }
 
 /// A frame as the kernel hands it over.
+///
+/// The verifier forgets what it knows of a packet when one of [`Frame::pull`], [`Frame::resize`] and
+/// [`Frame::update_check`] is called: all references into it are void.
 pub trait Frame {
     /// Its bytes.
     fn packet(&self) -> Packet;
+
+    /// Makes its headers readable, as far as TCP without options, and all of a SYN; or tells why the frame
+    /// is none of ours, whatever it says.
+    fn prepare(&self) -> Result<(), Reason>;
+
+    /// Makes the first `length` bytes readable, or as many as there are, and returns the bytes anew.
+    fn pull(&self, length: usize) -> Packet;
 
     /// Makes it `length` bytes long and returns its bytes anew: all references into them are void, and
     /// of a frame that grew, so is what it said. None where the driver cannot; then the frame is as it
     /// was.
     fn resize(&self, length: usize) -> Option<Packet>;
+
+    /// Brings the checksum of its TCP header up to date, after all else was written.
+    fn update_check(&self, tcp: &mut TcpHdr, change: TcpChange);
+}
+
+/// What a rewrite changes of a TCP checksum. In two parts, because a sender's kernel may leave the
+/// checksum to be filled in by hardware; then the field holds the sum of the pseudo-header alone.
+#[derive(Clone, Copy)]
+pub struct TcpChange {
+    /// Of the pseudo-header (RFC 9293 §3.1): addresses, and the segment's length.
+    pub pseudo: Delta,
+    /// Of the segment itself.
+    pub segment: Delta,
+}
+
+impl TcpChange {
+    /// The checksum field of a segment that is written from scratch, before its first change.
+    pub const SCRATCH: [u8; 2] = [0xff; 2];
 }
 
 /// The TCP header without its options (RFC 9293 §3.1).
@@ -109,24 +140,18 @@ unsafe impl Header for IcmpError {}
 unsafe impl<const N: usize> Header for [u8; N] {}
 
 impl Packet {
-    /// The bytes from `data` to `end`, two packet pointers of the kernel's.
+    /// The bytes from `data` to `end`, two packet pointers of the kernel's, of a frame with `length`.
     #[inline(always)]
     #[must_use]
-    pub const fn new(data: usize, end: usize) -> Self {
-        Self { data, end }
+    pub const fn new(data: usize, end: usize, length: usize) -> Self {
+        Self { data, end, length }
     }
 
-    /// The length of the frame in bytes.
+    /// The length of the whole frame in bytes, those too that cannot be read directly.
     #[inline(always)]
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.end - self.data
-    }
-
-    /// Whether there are no bytes at all.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub const fn frame_len(&self) -> usize {
+        self.length
     }
 
     /// The header at `offset`, if the packet has all of it.

@@ -51,7 +51,7 @@ pub fn segment(packet: &Packet, headers: &Headers) -> Result<Segment, Reason> {
     let total = u16::from_be_bytes(headers.ip.tot_len) as usize;
     let tcp_header = headers.tcp.header_len();
     let header = Ipv4Hdr::LEN + tcp_header;
-    if tcp_header < TcpHdr::LEN || total < header || IP_OFFSET + total > packet.len() {
+    if tcp_header < TcpHdr::LEN || total < header || IP_OFFSET + total > packet.frame_len() {
         return Err(Reason::Malformed);
     }
     let flags = Flags(headers.tcp.flags);

@@ -16,9 +16,10 @@ use crate::{Context, Verdict, answer, atomic, conntrack, maps, rewrite};
 
 /// Keeps a copy of a SYN that was just given to a server.
 #[inline(never)]
-pub fn keep(packet: Packet, slot: SlotNumber, tried: Servers) {
+pub fn keep(frame: &impl Frame, slot: SlotNumber, tried: Servers) {
     let Some(slot) = SlotRef::get(slot) else { return };
     let owner = owner(slot);
+    let packet = frame.packet();
     let (Some(place), Some(headers)) = (maps::syn(owner), parse::headers(&packet)) else { return };
     // SAFETY: a whole element of the map.
     if !unsafe { take(place) } {
@@ -38,7 +39,7 @@ pub fn keep(packet: Packet, slot: SlotNumber, tried: Servers) {
         if i * 4 >= length {
             break;
         }
-        let Some(word) = packet.header::<[u8; 4]>(TCP_OFFSET + TcpHdr::LEN + i * 4) else { break };
+        let Some(word) = packet.header::<[u8; 4]>(TCP_OFFSET + TcpHdr::LEN + i * 4) else { return };
         copy.options[i] = u32::from_ne_bytes(*word);
     }
     // SAFETY: as above.
@@ -127,7 +128,7 @@ pub fn retry(frame: &impl Frame, reason: Reason) -> Verdict {
         return Verdict::Drop;
     }
     match open(next) {
-        Some(slot) if send(frame.packet(), slot) => Verdict::Transmit,
+        Some(slot) if send(frame, slot) => Verdict::Transmit,
         _ => Verdict::Drop,
     }
 }
@@ -188,7 +189,7 @@ fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
     let headers = parse::headers(&packet)?;
     let segment = parse::segment(&packet, &headers).ok()?;
     conntrack::account(slot, Direction::ToClient, segment.payload);
-    rewrite::apply(&packet, headers, &conntrack::to_client(frontend, slot), &context.setup.settings);
+    rewrite::apply(frame, &packet, headers, &conntrack::to_client(frontend, slot), &context.setup.settings);
     Some(Next::CLIENT)
 }
 
@@ -270,16 +271,16 @@ fn isn(slot: SlotRef) -> Seq {
 
 /// Makes the frame the SYN of a connection that was just moved to another server.
 #[inline(never)]
-fn send(packet: Packet, slot: SlotNumber) -> bool {
-    make(&packet, slot).is_some()
+fn send(frame: &impl Frame, slot: SlotNumber) -> bool {
+    make(frame, slot).is_some()
 }
 
 #[inline(always)]
-fn make(packet: &Packet, slot: SlotNumber) -> Option<()> {
+fn make(frame: &impl Frame, slot: SlotNumber) -> Option<()> {
     let context = Context::now()?;
     let slot = SlotRef::get(slot)?;
     let addressing = conntrack::to_server(&context, slot).ok()?;
     let copy = copy(slot)?;
-    answer::syn(packet, &context.setup.settings, addressing, isn(slot), copy)?;
+    answer::syn(frame, &context.setup.settings, addressing, isn(slot), copy)?;
     is_still(copy, owner(slot)).then_some(())
 }

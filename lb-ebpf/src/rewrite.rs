@@ -5,7 +5,7 @@ use lb_common::net::{Addr, Mac, MacWord, Port};
 use lb_common::settings::Settings;
 use lb_common::tcp::Flags;
 
-use crate::packet::{Packet, TcpHdr};
+use crate::packet::{Frame, Packet, TcpChange, TcpHdr};
 use crate::parse::{self, Headers, TCP_OFFSET};
 
 /// What a packet is to become.
@@ -25,7 +25,7 @@ pub struct Rewrite {
 
 /// Rewrites the packet in place, always in this order: Ethernet, IP, TCP.
 #[inline(always)]
-pub fn apply(packet: &Packet, headers: Headers, rewrite: &Rewrite, settings: &Settings) {
+pub fn apply(frame: &impl Frame, packet: &Packet, headers: Headers, rewrite: &Rewrite, settings: &Settings) {
     let Headers { eth, ip, tcp } = headers;
     eth.dst_addr = Mac::from(rewrite.next_hop).0;
     eth.src_addr = settings.mac.0;
@@ -40,15 +40,15 @@ pub fn apply(packet: &Packet, headers: Headers, rewrite: &Rewrite, settings: &Se
     let ip_change = addresses.replace16(u16::from_ne_bytes([1, 0]), 0);
     ip.check = ip_change.apply(u16::from_ne_bytes(ip.check)).to_ne_bytes();
 
-    let mut tcp_change = addresses
+    let mut segment = Delta::new()
         .replace16(u16::from_ne_bytes(tcp.source), rewrite.source_port.wire())
         .replace16(u16::from_ne_bytes(tcp.dest), rewrite.destination_port.wire());
     tcp.source = rewrite.source_port.wire().to_ne_bytes();
     tcp.dest = rewrite.destination_port.wire().to_ne_bytes();
     if Flags(tcp.flags).has(Flags::SYN) {
-        tcp_change = clamp_mss(packet, tcp.header_len(), settings.mss, tcp_change);
+        segment = clamp_mss(packet, tcp.header_len(), settings.mss, segment);
     }
-    tcp.check = tcp_change.apply(u16::from_ne_bytes(tcp.check)).to_ne_bytes();
+    frame.update_check(tcp, TcpChange { pseudo: addresses, segment });
 }
 
 /// The kinds of TCP options that have no length, and kind and length of the one that is looked for
@@ -57,23 +57,12 @@ const END_OF_OPTIONS: u8 = 0;
 const NO_OPERATION: u8 = 1;
 const MAXIMUM_SEGMENT_SIZE: (u8, u8) = (2, 4);
 
-/// Lowers the maximum segment size of a SYN whose checksum is right already.
-#[inline(always)]
-#[must_use]
-pub fn clamp_syn(packet: &Packet, limit: u16) -> Option<()> {
-    let length = packet.header::<TcpHdr>(TCP_OFFSET)?.header_len();
-    let change = clamp_mss(packet, length, limit, Delta::new());
-    let tcp = packet.header::<TcpHdr>(TCP_OFFSET)?;
-    tcp.check = change.apply(u16::from_ne_bytes(tcp.check)).to_ne_bytes();
-    Some(())
-}
-
 /// Lowers the maximum segment size that a SYN announces to what our interface carries.
 ///
 /// HAProxy ended TCP here, with an MSS for each side; a NAT between unequal MTUs would be a black
 /// hole for full-sized segments.
 #[inline(never)]
-fn clamp_mss(packet: &Packet, tcp_header: usize, limit: u16, change: Delta) -> Delta {
+pub fn clamp_mss(packet: &Packet, tcp_header: usize, limit: u16, change: Delta) -> Delta {
     let mut at = TcpHdr::LEN;
     // Forty bytes of options at most.
     for _ in 0..40 {

@@ -4,14 +4,25 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
+use lb_common::reason::Reason;
 
 use crate::Verdict;
-use crate::packet::{Frame, Packet};
+use crate::packet::{Frame, Packet, TcpChange, TcpHdr};
 
 impl Frame for XdpContext {
     #[inline(always)]
     fn packet(&self) -> Packet {
-        Packet::new(self.data(), self.data_end())
+        Packet::new(self.data(), self.data_end(), self.data_end() - self.data())
+    }
+
+    #[inline(always)]
+    fn prepare(&self) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn pull(&self, _: usize) -> Packet {
+        self.packet()
     }
 
     #[inline(always)]
@@ -28,6 +39,11 @@ impl Frame for XdpContext {
             _ => unsafe { bpf_xdp_adjust_tail(context, change) },
         };
         (result == 0).then(|| self.packet())
+    }
+
+    #[inline(always)]
+    fn update_check(&self, tcp: &mut TcpHdr, TcpChange { pseudo, segment }: TcpChange) {
+        tcp.check = pseudo.and(segment).apply(u16::from_ne_bytes(tcp.check)).to_ne_bytes();
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Frame {
     pub destination: SocketAddrV4,
     /// Whether it opens a connection: SYN without ACK.
     pub opens: bool,
+    /// Its length in bytes, with all headers.
+    pub length: usize,
     /// Whether both the IP header's and the TCP checksum are right.
     pub checksums_valid: bool,
 }
@@ -122,6 +124,7 @@ fn parse(bytes: &[u8]) -> Result<Frame> {
         source: SocketAddrV4::new(header.source_addr(), tcp.source_port()),
         destination: SocketAddrV4::new(header.destination_addr(), tcp.destination_port()),
         opens: tcp.syn() && !tcp.ack(),
+        length: bytes.len(),
         checksums_valid: agree(header.header_checksum(), header.to_header().calc_header_checksum())
             && agree(tcp.checksum(), tcp_checksum),
     })

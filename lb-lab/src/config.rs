@@ -12,7 +12,7 @@ use crate::{Cgroup, Host, Lab};
 pub struct Config {
     /// The interface that frames arrive at.
     pub interface: String,
-    /// `auto`, `native` or `generic`.
+    /// `auto`, `native`, `generic` or `tc`.
     pub mode: String,
     /// Whether programs on the balancer's host are balanced. Not by default: the program for them
     /// serves a cgroup, and no namespace keeps that apart from the machine that the lab runs on.

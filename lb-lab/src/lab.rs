@@ -52,12 +52,16 @@ pub struct Topology {
     /// The MTU of a link between the router and the routed clients, which have [`ETHERNET_MTU`]
     /// themselves; without it, they are neighbours of the router.
     pub narrow_link: Option<u16>,
+    /// Whether hosts leave to their network cards what these can do: filling in checksums, cutting what
+    /// is to be sent into frames, and merging what has come. No card of the lab does any of it, so what
+    /// was left travels as it is, as between guests of one machine.
+    pub offloads: bool,
 }
 
 impl Topology {
     /// Two clients on the LAN and one behind the router, and the MTU of Ethernet everywhere.
     pub const DEFAULT: Self =
-        Self { lan_clients: 2, routed_clients: 1, lan_mtu: ETHERNET_MTU, narrow_link: None };
+        Self { lan_clients: 2, routed_clients: 1, lan_mtu: ETHERNET_MTU, narrow_link: None, offloads: false };
 }
 
 impl Default for Topology {
@@ -68,7 +72,8 @@ impl Default for Topology {
 
 /// Hosts, a switch and a router, wired up.
 ///
-/// All hosts fill in their checksums and send frames of MTU size, as real network cards do.
+/// All hosts fill in their checksums and send frames of MTU size, as real network cards do, unless
+/// [`Topology::offloads`] are wanted.
 #[derive(Debug)]
 pub struct Lab {
     /// `allyrion`, where the balancer is to run.
@@ -85,7 +90,7 @@ pub struct Lab {
     pub border: Option<Host>,
     /// The switch, with one port for each host of the LAN, named after it.
     pub switch: Host,
-    /// Attached for as long as the lab is there.
+    /// Attached for as long as the lab is there; with offloads nothing is.
     balancer_port: Option<xdp::Attached>,
 }
 
@@ -125,7 +130,12 @@ impl Lab {
             plug(host, last_router, ETHERNET_MTU)?;
             route(host, LAN, address(FAR, 1))?;
         }
-        self.put_card_in()?;
+        if topology.offloads {
+            self.merge_everywhere()?;
+        } else {
+            self.hosts().try_for_each(|host| offloads_off(host, INTERFACE))?;
+            self.balancer_port = Some(prepare_port(&self.switch, self.balancer.name())?);
+        }
         Ok(self)
     }
 
@@ -134,9 +144,10 @@ impl Lab {
         route(host, FAR, self.router.address())
     }
 
-    /// Puts a network card into the balancer that has none, and connects it.
+    /// Puts a network card without offloads into the balancer that has none, and connects it.
     pub fn put_card_in(&mut self) -> Result<()> {
         self.wire_to_switch(&self.balancer, ETHERNET_MTU)?;
+        offloads_off(&self.balancer, INTERFACE)?;
         self.balancer_port = Some(prepare_port(&self.switch, self.balancer.name())?);
         Ok(())
     }
@@ -145,6 +156,23 @@ impl Lab {
     pub fn take_card_out(&mut self) -> Result<()> {
         self.balancer_port = None;
         self.switch.run("ip", &["link", "delete", self.balancer.name()]).map(drop)
+    }
+
+    /// Turns on what a veth does not do by itself: merging what has come.
+    fn merge_everywhere(&self) -> Result<()> {
+        let ends = self.hosts().map(|host| (host, INTERFACE));
+        let ports = [&self.balancer].into_iter().chain(&self.servers).chain(&self.lan_clients);
+        ends.chain(ports.map(|host| (&self.switch, host.name())))
+            .try_for_each(|(host, interface)| host.run("ethtool", &["-K", interface, "gro", "on"]).map(drop))
+    }
+
+    /// All hosts that are plugged in somewhere.
+    fn hosts(&self) -> impl Iterator<Item = &Host> {
+        [&self.balancer, &self.router]
+            .into_iter()
+            .chain(&self.border)
+            .chain(&self.servers)
+            .chain(self.clients())
     }
 
     /// Connects the second router, if there is one, and tells which router the routed clients are
@@ -207,8 +235,7 @@ fn plug(host: &Host, hub: &Host, mtu: u16) -> Result<()> {
     );
     ip(host, &script)?;
     // A sender that guesses the path's MTU by itself would hide that nobody tells it.
-    host.sysctl("net/ipv4/tcp_mtu_probing", "0")?;
-    offloads_off(host, INTERFACE)
+    host.sysctl("net/ipv4/tcp_mtu_probing", "0")
 }
 
 /// Makes the switch's port towards the balancer carry the frames that native XDP transmits.

@@ -27,6 +27,7 @@ pub mod idle;
 pub mod lab;
 pub mod load;
 pub mod log;
+pub mod loopback;
 pub mod nginx;
 pub mod process;
 pub mod sandbox;

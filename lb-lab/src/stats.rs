@@ -10,6 +10,8 @@ use serde::Deserialize;
 pub struct Stats {
     /// How the program is attached; empty while it is not.
     pub mode: String,
+    /// Why so.
+    pub mode_reason: String,
     /// What clients connect to.
     pub frontends: Vec<Frontend>,
     /// Who serves them.

@@ -6,9 +6,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aya::Ebpf;
-use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::programs::{Program, TestRun, TestRunOptions};
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use etherparse::PacketBuilder;
@@ -42,6 +42,8 @@ const SERVERS: u32 = Config::DEFAULT_MAX_SERVERS;
 /// `linux/bpf.h`.
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
+/// `linux/pkt_cls.h`.
+const TC_ACT_REDIRECT: u32 = 7;
 /// What the server has sent, and the client acknowledges, in every flow.
 const SERVER_SEQ: u32 = 1_000_000;
 const CLIENT_SEQ: u32 = 2_000_000;
@@ -106,11 +108,14 @@ struct PathReport {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    // In TC, packets are ours only if they are for this host.
+    lb_lab::loopback::own(MAC.0).context("the packet bench needs root")?;
     let mut floor = Path::floor()?;
     let mut paths = [
         Path::not_ours()?,
         Path::established_forward()?,
         Path::established_reverse()?,
+        Path::established_tc()?,
         Path::flows("flows_65536", 16, 7.0)?,
         Path::flows("flows_1000000", 20, 12.0)?,
         Path::new_flow(args.rounds)?,
@@ -163,15 +168,23 @@ impl Path {
     }
 
     fn established_forward() -> Result<Self> {
-        let (rig, nat_port) = Rig::with_fixed_point()?;
+        let (rig, nat_port) = Rig::with_fixed_point("same_flow", XDP_TX)?;
         Ok(Self::new("established_forward", 2.5, rig, "same_flow", frame(nat_port, 6443, TcpFlag::Ack)))
     }
 
     fn established_reverse() -> Result<Self> {
-        let (rig, nat_port) = Rig::with_fixed_point()?;
+        let (rig, nat_port) = Rig::with_fixed_point("same_flow", XDP_TX)?;
         let proof = |rig: &Rig| Ok(rig.path()?.packets[1]);
         let frame = frame(6443, nat_port, TcpFlag::Reply);
         Ok(Self { proof, ..Self::new("established_reverse", 2.5, rig, "same_flow", frame) })
+    }
+
+    /// From a client to a server, in TC.
+    fn established_tc() -> Result<Self> {
+        let (rig, nat_port) = Rig::with_fixed_point("same_flow_tc", TC_ACT_REDIRECT)?;
+        let frame = frame(nat_port, 6443, TcpFlag::Ack);
+        let path = Self::new("established_tc", 4.0, rig, "same_flow_tc", frame);
+        Ok(Self { verdict: TC_ACT_REDIRECT, ..path })
     }
 
     fn flows(name: &'static str, bits: u32, bound: f64) -> Result<Self> {
@@ -228,11 +241,11 @@ impl Rig {
     }
 
     /// A rig with one established connection whose client port is its NAT port.
-    fn with_fixed_point() -> Result<(Self, u16)> {
-        let rig = Self::new(1, "same_flow")?;
+    fn with_fixed_point(program: &'static str, verdict: u32) -> Result<(Self, u16)> {
+        let rig = Self::new(1, program)?;
         let cursor = rig.control.maps().slot_cursors.get(0)?.position;
         let nat_port = NAT_FIRST + (cursor % u64::from(NAT_PORTS)) as u16;
-        rig.run("same_flow", &frame(nat_port, 6443, TcpFlag::Syn), 1, XDP_TX)?;
+        rig.run(program, &frame(nat_port, 6443, TcpFlag::Syn), 1, verdict)?;
         ensure!(rig.establish()? == 1, "the fixed point has no slot");
         Ok((rig, nat_port))
     }
@@ -256,7 +269,6 @@ impl Rig {
 
     /// Runs a frame `repeat` times and returns the nanoseconds that each took.
     fn run(&self, name: &str, frame: &[u8], repeat: u32, verdict: u32) -> Result<f64> {
-        let program: &Xdp = self.ebpf.program(name).context("the object has the program")?.try_into()?;
         let mut out = vec![0; frame.len()];
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -264,7 +276,11 @@ impl Rig {
             repeat,
             ..TestRunOptions::new()
         };
-        let result = program.test_run(options)?;
+        let result = match self.ebpf.program(name).context("the object has the program")? {
+            Program::Xdp(program) => program.test_run(options)?,
+            Program::SchedClassifier(program) => program.test_run(options)?,
+            _ => bail!("{name} is a program of another kind"),
+        };
         ensure!(result.return_value == verdict, "{name} ended with verdict {}", result.return_value);
         Ok(result.duration.as_nanos() as f64)
     }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use crate::config::Config;
-use crate::config::model;
-use crate::dataplane::attach::Mode;
+use crate::dataplane::attach::{Mode, WantedMode};
 use crate::dataplane::object::Sizes;
 use crate::plan;
 
@@ -53,10 +52,9 @@ pub fn check(running: &Running, config: &Config) -> Result<(), Incompatible> {
     let sizes = plan::sizes(config);
     let last = |sizes: Sizes| u32::from(sizes.nat_first) + u32::from(sizes.nat_ports) - 1;
     let ports = |sizes: Sizes| format!("{}-{}", sizes.nat_first, last(sizes));
-    let mode_fits = match (config.mode, running.mode) {
-        (model::Mode::Auto, _) | (_, None) => true,
-        (model::Mode::Native, Some(mode)) => mode == Mode::Native,
-        (model::Mode::Generic, Some(mode)) => mode == Mode::Generic,
+    let mode_fits = match (plan::mode(config), running.mode) {
+        (WantedMode::Auto, _) | (_, None) => true,
+        (WantedMode::Only(wanted), Some(mode)) => wanted == mode,
     };
     let mode = running.mode.map_or(String::new(), |mode| mode.to_string());
     let nat_address = running.nat_address.unwrap_or(config.nat_address);
@@ -76,7 +74,7 @@ pub fn check(running: &Running, config: &Config) -> Result<(), Incompatible> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Loaded;
+    use crate::config::{Loaded, model};
 
     const CONFIG: &str = r#"
 interface = "eth0"
@@ -116,7 +114,7 @@ address = "198.18.0.11:6443"
     #[test]
     fn whatever_was_chosen_is_auto() {
         let auto = Config { mode: model::Mode::Auto, ..config("") };
-        for mode in [Mode::Native, Mode::Generic] {
+        for mode in Mode::ALL {
             assert_eq!(check(&Running { mode: Some(mode), ..running() }, &auto), Ok(()));
         }
     }

@@ -17,6 +17,7 @@ pub mod health;
 pub mod kind;
 pub mod local;
 pub mod neighbours;
+mod netlink;
 pub mod numbering;
 pub mod observe;
 pub mod plan;

@@ -103,6 +103,7 @@ impl Observer {
         Ok(Snapshot {
             interface: self.status.interface.clone(),
             mode: self.status.mode.clone(),
+            mode_reason: self.status.mode_reason.clone(),
             agent: self.agent(),
             frontends: frontends.map(|status| self.frontend(status, &census)).collect::<Result<_, _>>()?,
             servers: servers.map(|status| self.server(status, &census)).collect::<Result<_, _>>()?,

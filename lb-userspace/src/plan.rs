@@ -222,6 +222,7 @@ pub const fn mode(config: &Config) -> WantedMode {
         model::Mode::Auto => WantedMode::Auto,
         model::Mode::Native => WantedMode::Only(Mode::Native),
         model::Mode::Generic => WantedMode::Only(Mode::Generic),
+        model::Mode::Tc => WantedMode::Only(Mode::Tc),
     }
 }
 

@@ -6,6 +6,7 @@ use nix::sys::statfs::{FsType, statfs};
 use nix::sys::utsname::uname;
 use nix::unistd::Uid;
 
+use crate::dataplane::attach::{Mode, WantedMode};
 use crate::dataplane::pins::{Claim, Pins};
 use crate::neighbours::{self, Interface};
 
@@ -33,7 +34,7 @@ pub enum Error {
     /// Somebody else's program.
     #[error(
         "interface {interface} has another XDP program attached ({mode}, id {program}); \
-         detach it (`ip link set dev {interface} xdp off`) or choose another interface",
+         detach it (`ip link set dev {interface} xdp off`), set `mode = \"tc\"`, or choose another interface",
         program = program.map_or("unknown".to_owned(), |id| id.to_string())
     )]
     OtherProgram {
@@ -68,7 +69,7 @@ pub struct Fit {
 }
 
 /// Looks at everything, in the order in which a person would want to know.
-pub async fn check(interface: &str, pins: &Pins) -> Result<Fit, Error> {
+pub async fn check(interface: &str, wanted: WantedMode, pins: &Pins) -> Result<Fit, Error> {
     if !Uid::effective().is_root() {
         return Err(Error::NotRoot);
     }
@@ -76,8 +77,11 @@ pub async fn check(interface: &str, pins: &Pins) -> Result<Fit, Error> {
     check_file_system(pins)?;
     let claim = pins.claim()?;
     let interface = Interface::lookup(interface).await?;
-    let ours = pins.open_link().ok().map(|(_, program)| program);
-    if let Some(xdp) = interface.xdp.filter(|xdp| ours.is_none() || xdp.program != ours) {
+    let ours = pins.linked_program();
+    // In TC, programs run one after the other, and `auto` finds a mode that is free.
+    let is_exclusive = matches!(wanted, WantedMode::Only(Mode::Native | Mode::Generic));
+    let other = interface.xdp.filter(|xdp| ours.is_none() || xdp.program != ours);
+    if let Some(xdp) = other.filter(|_| is_exclusive) {
         let mode = xdp.mode.name();
         return Err(Error::OtherProgram { interface: interface.name, mode, program: xdp.program });
     }

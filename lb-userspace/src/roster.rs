@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::clock;
 use crate::config::Config;
-use crate::dataplane::attach::Mode;
+use crate::dataplane::attach::{Attached, Mode};
 use crate::dataplane::status::{CheckStatus, FrontendStatus, HealthStatus, ServerStatus, Status};
 use crate::health::{CheckResult, Health};
 use crate::neighbours::Interface;
@@ -49,6 +49,7 @@ impl Roster {
             started,
             interface: interface.name.clone(),
             mode: before.mode.clone(),
+            mode_reason: before.mode_reason.clone(),
             frontends: frontend_statuses(config, frontends, before),
             servers: server_statuses(config, servers, before),
         };
@@ -79,12 +80,19 @@ impl Roster {
     /// How the program is attached, if it is.
     #[must_use]
     pub fn mode(&self) -> Option<Mode> {
-        [Mode::Native, Mode::Generic].into_iter().find(|mode| mode.to_string() == self.status.mode)
+        Mode::ALL.into_iter().find(|mode| mode.to_string() == self.status.mode)
     }
 
-    /// The program was attached, or is not any more.
-    pub fn set_mode(&mut self, mode: Option<Mode>) {
-        self.status.mode = mode.map_or(String::new(), |mode| mode.to_string());
+    /// The program was attached.
+    pub fn set_attached(&mut self, attached: &Attached) {
+        self.status.mode = attached.mode.to_string();
+        self.status.mode_reason.clone_from(&attached.reason);
+    }
+
+    /// The program is not attached any more, because its interface is gone.
+    pub fn set_detached(&mut self) {
+        self.status.mode.clear();
+        "the interface is gone".clone_into(&mut self.status.mode_reason);
     }
 
     /// A server was checked.

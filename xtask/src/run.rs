@@ -24,7 +24,7 @@ pub struct Args {
     /// End the lab after this time, such as 20s, and not at Ctrl-C
     #[arg(long = "for", value_name = "TIME")]
     duration: Option<String>,
-    /// How the lab attaches the program: auto, native or generic
+    /// How the lab attaches the program: auto, native, generic or tc
     #[arg(long)]
     mode: Option<String>,
 }

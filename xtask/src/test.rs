@@ -18,6 +18,14 @@ use crate::{
 /// The environment variable that asks tests and benchmarks for their full size.
 pub const FULL_SIZE: &str = "XLB_FULL";
 
+/// The environment variable and its value that make the packet tests enter the program in TC.
+const IN_TC: (&str, &str) = ("XLB_ENTRY", "tc");
+
+/// The packet tests that look at frames rather than at what the program remembers, which does not
+/// depend on the entry.
+const FRAME_TESTS: [&str; 9] =
+    ["answers", "arbitrary", "fuzz", "histories", "icmp", "long::", "mss", "refusal", "rewrites"];
+
 /// Lets cargo build what only the end-to-end tests need.
 pub const TEST_BUILDS: [&str; 2] = ["--features", "lb-userspace/test-builds"];
 
@@ -39,6 +47,8 @@ pub enum Layer {
     Lab,
     /// Packets through the program, by test runs in the kernel
     Packets,
+    /// Those of them that look at frames, by the program's other entry
+    PacketsTc,
     /// Next hops, as the kernel resolves them
     Neighbours,
     /// Real connections through the balancer, in the lab
@@ -51,7 +61,7 @@ impl Layer {
     pub fn root_target(self) -> Option<&'static str> {
         match self {
             Self::Host | Self::Lab => None,
-            Self::Packets => Some("packets"),
+            Self::Packets | Self::PacketsTc => Some("packets"),
             Self::Neighbours => Some("neighbours"),
             Self::EndToEnd => Some("end_to_end"),
         }
@@ -91,6 +101,9 @@ impl Layer {
             // Labs measure time and share: two at once would disturb each other. What they have counted
             // is shown.
             cargo.args(["--", "--test-threads=1", "--show-output"]);
+        }
+        if self == Self::PacketsTc {
+            cargo.env(IN_TC.0, IN_TC.1).arg("--").args(FRAME_TESTS);
         }
         cargo
     }

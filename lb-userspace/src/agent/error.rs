@@ -34,7 +34,7 @@ pub enum Error {
     Neighbours(#[from] neighbours::Error),
     /// The program cannot be attached.
     #[error(transparent)]
-    Attach(#[from] AttachError),
+    Attach(AttachError),
     /// The control socket cannot be made.
     #[error(transparent)]
     Socket(#[from] BindError),
@@ -61,6 +61,15 @@ impl Error {
             Self::Neighbours(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
             Self::Signals(_) => Kind::Failed,
+        }
+    }
+}
+
+impl From<AttachError> for Error {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::Dataplane(error) => error.into(),
+            error => Self::Attach(error),
         }
     }
 }

@@ -97,7 +97,7 @@ struct Outputs {
 pub async fn run(options: Options) -> Result<(), Error> {
     let loaded = Loaded::load(&options.config)?;
     warn_of(&options, &loaded);
-    let fit = preflight::check(&loaded.config.interface, &options.pins).await?;
+    let fit = preflight::check(&loaded.config.interface, plan::mode(&loaded.config), &options.pins).await?;
     check_host(&loaded, &fit.interface)?;
     let checks = plan::checks(&loaded.config)?;
     // From here on a signal waits for its turn.

@@ -157,7 +157,7 @@ impl Agent {
         let name = &self.config.interface;
         warn!("{name} is gone: nothing is forwarded, and the servers are not checked, until it is back");
         self.follow_carrier(false);
-        self.roster.set_mode(None);
+        self.roster.set_detached();
         self.publish()
     }
 

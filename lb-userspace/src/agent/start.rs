@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use aya::programs::Xdp;
+use aya::Ebpf;
 use lb_common::net::socket_addr;
 use lb_common::setup::Setup;
 use tokio::sync::mpsc;
@@ -17,16 +17,16 @@ use super::{Agent, Error, Inputs, Options, Outputs, complain};
 use crate::compatibility::{self, Running};
 use crate::config::Config;
 use crate::control::Control;
-use crate::dataplane::attach::{self, Attached, Mode};
+use crate::dataplane::attach::{self, Attached, Mode, WantedMode};
 use crate::dataplane::maps::Maps;
-use crate::dataplane::object::{self, PROGRAM, Sizes};
+use crate::dataplane::object::{self, Sizes};
 use crate::dataplane::pins::{Claim, Found, Pins};
 use crate::dataplane::status::{Status, StatusBoard};
 use crate::dataplane::ticker::Ticker;
-use crate::dataplane::{self, table, ticker};
+use crate::dataplane::{table, ticker};
 use crate::health::ExpiryWatch;
 use crate::local::HostClients;
-use crate::neighbours::{self, Interface, Resolver, XdpMode};
+use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight::Fit;
 use crate::roster::{Roster, Usable};
@@ -83,8 +83,9 @@ impl Agent {
         let pins = options.pins.clone();
         let begun = Self::try_begin(options, config, interface, claim, outputs, inputs).await;
         if begun.is_err() {
+            let program = pins.linked_program();
             complain(pins.clear().map(drop).map_err(Error::from));
-            neighbours::until_detached(&interface.name).await;
+            attach::until_detached(program, &interface.name).await;
             complain(neighbours::release(&interface.name).await.map_err(Error::from));
         }
         begun
@@ -102,10 +103,9 @@ impl Agent {
         let resets = Resets::new()?;
         let mut ebpf = object::load(options.object, wanted.sizes)?;
         let board = options.pins.pin_maps(&ebpf)?;
-        for name in [PROGRAM, ticker::PROGRAM] {
-            object::load_program(&mut ebpf, name)?;
-            options.pins.pin_program(&mut ebpf, name)?;
-        }
+        attach::load(&mut ebpf, interface, plan::mode(&config))?;
+        object::load_program(&mut ebpf, ticker::PROGRAM)?;
+        options.pins.pin_program(&mut ebpf, ticker::PROGRAM)?;
         let host_clients = HostClients::prepare(&config, &mut ebpf);
         let control = Control::new(Maps::gather(|name| table::take(&mut ebpf, name))?, wanted)?;
         let numbers = (control.servers(), control.frontends());
@@ -119,9 +119,7 @@ impl Agent {
         agent.publish()?;
         agent.await_next_hops(&mut inputs.neighbours).await?;
         agent.host_clients.start(&mut ebpf, &agent.options.pins);
-        let program = object::program(&mut ebpf, PROGRAM)?;
-        let attached = attach::attach(program, &interface.name, plan::mode(&agent.config))?;
-        agent.attached(interface, attached)?;
+        agent.attach(&mut ebpf, interface)?;
         Ok(agent)
     }
 
@@ -136,12 +134,12 @@ impl Agent {
     ) -> Result<Self, Error> {
         let (maps, board) = options.pins.open()?;
         let before = board.read()?;
-        let attached = attached_as(&options.pins, interface)?;
+        let attached = attach::find(&options.pins, interface)?;
         compatibility::check(&running(&before, maps.setup.get(), attached), &config)?;
         let mut ebpf = options.pins.load(options.object, plan::sizes(&config))?;
-        for name in [PROGRAM, ticker::PROGRAM] {
-            object::load_program(&mut ebpf, name)?;
-        }
+        let wanted = attached.map_or(plan::mode(&config), WantedMode::Only);
+        attach::load(&mut ebpf, interface, wanted)?;
+        object::load_program(&mut ebpf, ticker::PROGRAM)?;
         let host_clients = HostClients::prepare(&config, &mut ebpf);
         let now = Instant::now().into_std();
         let slow_starts = SlowStarts::resumed(&config, &before, now);
@@ -162,19 +160,14 @@ impl Agent {
         agent.slow_starts = slow_starts;
         agent.publish()?;
         agent.host_clients.start(&mut ebpf, &agent.options.pins);
-        let program = object::program(&mut ebpf, PROGRAM)?;
         if let Some(mode) = attached {
-            let (link, _) = agent.options.pins.open_link()?;
-            attach::swap(program, link, &interface.name)?;
-            agent.roster.set_mode(Some(mode));
-            agent.publish()?;
-            agent.say_ready(interface, mode);
+            attach::swap(&mut ebpf, interface, mode, &agent.options.pins)?;
+            agent.options.pins.pin_program(&mut ebpf, mode.program())?;
+            agent.attached(interface, &Attached { mode, reason: before.mode_reason.clone() })?;
         } else {
-            agent.attach_again(program, interface)?;
+            agent.attach_again(&mut ebpf, interface)?;
         }
-        for name in [PROGRAM, ticker::PROGRAM] {
-            agent.options.pins.pin_program(&mut ebpf, name)?;
-        }
+        agent.options.pins.pin_program(&mut ebpf, ticker::PROGRAM)?;
         agent.say_adopted(&before);
         Ok(agent)
     }
@@ -209,34 +202,44 @@ impl Agent {
         }
     }
 
-    /// Attaches the pinned program again if the interface has lost it.
+    /// Attaches a program again if the interface has lost its own.
     pub(super) fn attach_if_lost(&mut self, interface: &Interface) -> Result<(), Error> {
         let pins = &self.options.pins;
-        // While the start waits for next hops there is no link yet, and it attaches last.
-        if pins.find()? != Found::DataPlane || attached_as(pins, interface)?.is_some() {
+        // While the start waits for next hops nothing is attached yet, and it attaches last.
+        if pins.find()? != Found::DataPlane || attach::find(pins, interface)?.is_some() {
             return Ok(());
         }
-        let mut program = self.options.pins.open_program()?;
-        self.attach_again(&mut program, interface)
+        let mut ebpf = pins.load(self.options.object, plan::sizes(&self.config))?;
+        attach::load(&mut ebpf, interface, plan::mode(&self.config))?;
+        self.attach_again(&mut ebpf, interface)
     }
 
-    fn attach_again(&mut self, program: &mut Xdp, interface: &Interface) -> Result<(), Error> {
+    fn attach_again(&mut self, ebpf: &mut Ebpf, interface: &Interface) -> Result<(), Error> {
         let name = &interface.name;
         warn!("{name} has lost its program (was the interface made anew?); attaching it again");
-        let attached = attach::attach(program, name, plan::mode(&self.config))?;
-        self.attached(interface, attached)
+        self.attach(ebpf, interface)
     }
 
-    /// Pins a new attachment, and says that it is there.
-    fn attached(&mut self, interface: &Interface, attached: Attached) -> Result<(), Error> {
-        let Attached { mode, why_not_native, link } = attached;
-        self.options.pins.pin_link(link)?;
-        self.roster.set_mode(Some(mode));
+    /// Attaches the program as the configuration wants it.
+    fn attach(&mut self, ebpf: &mut Ebpf, interface: &Interface) -> Result<(), Error> {
+        let attached = attach::attach(ebpf, interface, plan::mode(&self.config), &self.options.pins)?;
+        self.options.pins.pin_program(ebpf, attached.mode.program())?;
+        self.attached(interface, &attached)
+    }
+
+    /// Says how the program is attached.
+    fn attached(&mut self, interface: &Interface, attached: &Attached) -> Result<(), Error> {
+        self.roster.set_attached(attached);
         self.publish()?;
-        if let Some(reason) = why_not_native {
-            info!("generic XDP: {reason}");
+        let Attached { mode, reason } = attached;
+        info!("mode {mode}: {reason}");
+        if mode.leaves_checksums() && interface.leaves_checksums() {
+            warn!(
+                "checksums that peers on this machine leave to be filled in stay wrong in mode {mode}; \
+                 set `mode = \"tc\"`, or have them filled in (`ethtool -K DEV tx off` at the peer)"
+            );
         }
-        self.say_ready(interface, mode);
+        self.say_ready(interface, *mode);
         Ok(())
     }
 
@@ -259,8 +262,11 @@ impl Agent {
             let backend = self.config.backend_of(frontend);
             let servers = backend.servers.len();
             info!(
-                "forwarding {} ({}) to {servers} servers of {} on {name} ({driver}), {mode} XDP",
-                frontend.name, frontend.bind, backend.name
+                "forwarding {} ({}) to {servers} servers of {} on {name} ({driver}), {}",
+                frontend.name,
+                frontend.bind,
+                backend.name,
+                mode.description()
             );
         }
     }
@@ -295,24 +301,14 @@ async fn clear_away(pins: &Pins, found: Found, interface: &Interface) -> Result<
         Found::DataPlane => warn!("taking down the data plane that is there; its connections end"),
     }
     let before = pins.open_board().and_then(|board| board.read()).unwrap_or_default();
+    let program = pins.linked_program();
     pins.clear()?;
     let names = BTreeSet::from([interface.name.as_str(), before.interface.as_str()]);
     for name in names.into_iter().filter(|name| !name.is_empty()) {
-        neighbours::until_detached(name).await;
+        attach::until_detached(program, name).await;
         neighbours::release(name).await?;
     }
     Ok(())
-}
-
-/// How the pinned program is attached to an interface; none if it is not any more.
-fn attached_as(pins: &Pins, interface: &Interface) -> Result<Option<Mode>, dataplane::Error> {
-    let (_, program) = pins.open_link()?;
-    let ours = interface.xdp.filter(|xdp| xdp.program == Some(program));
-    Ok(ours.and_then(|xdp| match xdp.mode {
-        XdpMode::Native => Some(Mode::Native),
-        XdpMode::Generic => Some(Mode::Generic),
-        XdpMode::Hardware | XdpMode::Multiple => None,
-    }))
 }
 
 /// What cannot be changed in a data plane that runs.

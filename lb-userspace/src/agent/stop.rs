@@ -4,7 +4,7 @@ use tracing::info;
 
 use super::{Agent, Error, complain};
 use crate::config::model::OnStop;
-use crate::neighbours;
+use crate::dataplane::attach;
 
 impl Agent {
     /// Leaves the data plane as it is wished.
@@ -22,8 +22,9 @@ impl Agent {
     }
 
     async fn remove(self) -> Result<(), Error> {
+        let program = self.options.pins.linked_program();
         let removed = self.options.pins.clear().map(drop).map_err(Error::from);
-        neighbours::until_detached(&self.config.interface).await;
+        attach::until_detached(program, &self.config.interface).await;
         let released = self.resolver.release().await.map_err(Error::from);
         // With the claim, the directory goes.
         drop(self.claim);

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Error;
 use crate::control::Closed;
+use crate::dataplane::attach;
 use crate::dataplane::pins::{Found, Pins};
 use crate::dataplane::status::Status;
 use crate::neighbours;
@@ -59,11 +60,12 @@ async fn detach(args: &Args, pins: &Pins) -> Result<(), Error> {
     end_agent(&status).await?;
     // An agent that takes its data plane down itself has left nothing.
     let claim = pins.claim()?;
+    let program = pins.linked_program();
     pins.clear()?;
     if let Some(closed) = closed {
         closed.for_good();
     }
-    neighbours::until_detached(&status.interface).await;
+    attach::until_detached(program, &status.interface).await;
     neighbours::release(&status.interface).await?;
     drop(claim);
     match left {

@@ -1,12 +1,15 @@
 //! `xlb run`: the agent.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::agent;
+use crate::config::Loaded;
 use crate::config::model::OnStop;
+use crate::dataplane::attach;
 use crate::dataplane::pins::Pins;
+use crate::neighbours::Interface;
+use crate::{agent, plan, preflight};
 
 /// Start forwarding, or take over what an earlier agent has left, and keep it right until SIGTERM or
 /// Ctrl-C. SIGHUP reads the configuration again.
@@ -23,10 +26,18 @@ pub struct Args {
     /// Take down a data plane that is there first; its connections end
     #[arg(long)]
     fresh: bool,
+
+    /// Only say how the program would be attached to the interface, and why
+    #[arg(long, conflicts_with_all = ["fresh", "on_stop"])]
+    explain_mode: bool,
 }
 
 /// Checks everything before it changes anything, and runs the agent.
 pub fn run(args: &Args, pins: &Pins, socket: &Path, object: &'static [u8]) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if args.explain_mode {
+        return runtime.block_on(explain_mode(args));
+    }
     log_to_stderr();
     let options = agent::Options {
         config: args.config.clone(),
@@ -36,8 +47,14 @@ pub fn run(args: &Args, pins: &Pins, socket: &Path, object: &'static [u8]) -> Re
         fresh: args.fresh,
         object,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(agent::run(options))?)
+}
+
+/// Looks at the interface, and attaches nothing.
+async fn explain_mode(args: &Args) -> Result<(), Error> {
+    let Loaded { config, .. } = Loaded::load(&args.config)?;
+    let interface = Interface::lookup(&config.interface).await.map_err(preflight::Error::from)?;
+    Ok(writeln!(stdout(), "{}", attach::choose(plan::mode(&config), &interface))?)
 }
 
 fn on_stop(text: &str) -> Result<OnStop, &'static str> {

@@ -11,22 +11,20 @@ use super::value::{Parsed, refuse, string};
 pub(super) trait Keyword: Copy + 'static {
     /// All values.
     const KNOWN: &'static [Self];
-    /// Words that are planned for a later version.
-    const LATER: &'static [&'static str] = &[];
 
     /// The word for a value.
     fn word(self) -> &'static str;
 }
 
 impl Keyword for Mode {
-    const KNOWN: &'static [Self] = &[Self::Auto, Self::Native, Self::Generic];
-    const LATER: &'static [&'static str] = &["tc"];
+    const KNOWN: &'static [Self] = &[Self::Auto, Self::Native, Self::Generic, Self::Tc];
 
     fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Native => "native",
             Self::Generic => "generic",
+            Self::Tc => "tc",
         }
     }
 }
@@ -99,10 +97,6 @@ impl Keyword for LogFormat {
 pub(super) fn keyword<T: Keyword>(value: &DeValue<'_>) -> Parsed<T> {
     let words: Vec<&str> = T::KNOWN.iter().map(|known| known.word()).collect();
     let found = string(value, &alternatives(&words))?;
-    if T::LATER.contains(&found) {
-        let remedy = format!("until then use {}", alternatives(&words));
-        return refuse("comes with a later version of xlb", remedy);
-    }
     match T::KNOWN.iter().find(|known| known.word() == found) {
         Some(known) => Ok(*known),
         None => unknown(found, &words),

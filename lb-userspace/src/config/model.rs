@@ -62,13 +62,15 @@ impl Config {
 /// How the program is attached to the interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Native where the driver offers it, else generic.
+    /// The best that the interface allows.
     #[default]
     Auto,
     /// In the driver.
     Native,
     /// In the kernel's generic receive path.
     Generic,
+    /// In traffic control.
+    Tc,
 }
 
 impl fmt::Display for Mode {

@@ -106,6 +106,9 @@ pub enum Error {
     /// The pinned link cannot be used.
     #[error("cannot use the pinned link: {0}")]
     Link(#[from] aya::programs::links::LinkError),
+    /// The filters of an interface cannot be listed or changed.
+    #[error("cannot list or change the filters of the interface (`tc filter show`): {0}")]
+    Filter(#[source] std::io::Error),
     /// Another process works on the pins.
     #[error(
         "the data plane at {path} has an agent already{agent}; stop it first, or give `xlb reload` for a \

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use aya::programs::Xdp;
+use aya::programs::Program;
 use aya::{Ebpf, EbpfLoader};
 use lb_common::index::buckets_for;
 
@@ -11,9 +11,6 @@ use super::maps::NAMES;
 
 /// The product's eBPF object, as the build made it.
 pub static XLB: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/balancer.bpf.o"));
-
-/// The program's name in the object.
-pub const PROGRAM: &str = "xlb_xdp";
 
 /// What the sizes of the maps follow from. Changing one of these needs a fresh data plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +65,17 @@ fn loader(sizes: Sizes) -> EbpfLoader<'static> {
     loader
 }
 
-/// Loads an XDP program of the object into the kernel.
+/// Loads a program of the object, of XDP or of TC, into the kernel.
 pub fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
-    program(ebpf, name)?.load().map_err(|source| Error::Program { name, source })
+    match program(ebpf, name)? {
+        Program::Xdp(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        _ => return Err(Error::Missing(name)),
+    }
+    .map_err(|source| Error::Program { name, source })
 }
 
-/// An XDP program of the object.
-pub fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, Error> {
-    let program = ebpf.program_mut(name).ok_or(Error::Missing(name))?;
-    program.try_into().map_err(|source| Error::Program { name, source })
+/// A program of the object.
+pub fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Program, Error> {
+    ebpf.program_mut(name).ok_or(Error::Missing(name))
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
 use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::{ProgramInfo, Xdp};
-use aya_obj::programs::XdpAttachType;
+use aya::programs::{ProgramInfo, SchedClassifier};
 use lb_common::LAYOUT_VERSION;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::attach::filter::Filter;
 use super::maps::{Maps, NAMES};
 use super::object::{self, Sizes};
 use super::setup::SetupMemory;
@@ -25,6 +25,11 @@ use super::{Error, definition};
 pub const DEFAULT_DIRECTORY: &str = "/sys/fs/bpf/xlb";
 
 const LINK: &str = "link";
+
+/// What stands before an interface's number in the name of the pin that tells of a filter there, and of
+/// one whose queueing discipline is ours, too.
+const FILTER: &str = "filter_";
+const FILTER_WITH_QDISC: &str = "clsact_";
 
 /// Behind the name of a pin that is to replace another; names with a dot are not allowed there.
 const NEXT: &str = "_next";
@@ -45,6 +50,15 @@ pub struct Pins {
 pub struct Claim {
     directory: PathBuf,
     lock: Flock<File>,
+}
+
+/// What holds the program on its interface.
+#[derive(Debug)]
+pub enum Hold {
+    /// A link.
+    Link(FdLink),
+    /// A filter in TC.
+    Filter(Filter),
 }
 
 /// What there is in a directory of pins.
@@ -76,7 +90,7 @@ impl Pins {
         match fs::read_dir(&self.directory) {
             Ok(mut entries) => Ok(match entries.next() {
                 None => Found::Nothing,
-                Some(_) if self.directory.join(LINK).exists() => Found::DataPlane,
+                Some(_) if self.has_link(LINK) || self.filter()?.is_some() => Found::DataPlane,
                 Some(_) => Found::Ruins,
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
@@ -145,9 +159,52 @@ impl Pins {
         })
     }
 
-    /// Pins the link that holds the program on the interface, in place of the one that may be there.
+    /// Pins the link that holds the program on the interface, in place of the link or the filter that may
+    /// be there.
     pub fn pin_link(&self, link: FdLink) -> Result<(), Error> {
-        self.replace_link(LINK, link)
+        self.replace_link(LINK, link)?;
+        self.remove_filter().map(drop)
+    }
+
+    /// Pins a program under the name that tells of its filter, in place of another filter's.
+    pub fn pin_filter(&self, filter: Filter, program: &mut SchedClassifier) -> Result<(), Error> {
+        let former = self.filter()?;
+        self.replace(&filter_name(filter), |path| {
+            program.pin(path).map_err(|source| Error::Pin { path: path.to_owned(), source })
+        })?;
+        match former.filter(|former| *former != filter) {
+            Some(former) => self.remove_link(&filter_name(former)).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The filter that holds the program on the interface, if it is one.
+    pub fn filter(&self) -> Result<Option<Filter>, Error> {
+        let entries = fs::read_dir(&self.directory).map_err(|source| self.file_error(source))?;
+        let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.find_map(|name| named_filter(&name)))
+    }
+
+    /// Removes the filter, if there is one, and then its pin.
+    pub fn remove_filter(&self) -> Result<bool, Error> {
+        let Some(filter) = self.filter()? else { return Ok(false) };
+        filter.remove()?;
+        self.remove_link(&filter_name(filter))
+    }
+
+    /// What holds the program on the interface.
+    pub fn hold(&self) -> Result<Hold, Error> {
+        if let Some(filter) = self.filter()? {
+            return Ok(Hold::Filter(filter));
+        }
+        Ok(Hold::Link(PinnedLink::from_pin(self.directory.join(LINK))?.into()))
+    }
+
+    /// The id of the program that a pinned link holds, if there is one.
+    #[must_use]
+    pub fn linked_program(&self) -> Option<u32> {
+        let link: FdLink = PinnedLink::from_pin(self.directory.join(LINK)).ok()?.into();
+        Some(link.info().ok()?.program_id())
     }
 
     /// Makes a pin beside the one that it is to replace, and moves it there in one step.
@@ -157,13 +214,6 @@ impl Pins {
         remove_file(&next)?;
         pin(&next)?;
         fs::rename(&next, &path).map_err(|source| Error::File { path, source })
-    }
-
-    /// Opens the pinned link, and tells the id of the program that it holds.
-    pub fn open_link(&self) -> Result<(FdLink, u32), Error> {
-        let link: FdLink = PinnedLink::from_pin(self.directory.join(LINK))?.into();
-        let program = link.info()?.program_id();
-        Ok((link, program))
     }
 
     /// Pins a link of this name in place of the one that may be there, which ends with its pin.
@@ -214,13 +264,6 @@ impl Pins {
         ProgramInfo::from_pin(self.directory.join(name)).map_err(|source| Error::Program { name, source })
     }
 
-    /// Opens the pinned program, to attach it once more.
-    pub fn open_program(&self) -> Result<Xdp, Error> {
-        let name = object::PROGRAM;
-        Xdp::from_pin(self.directory.join(name), XdpAttachType::Interface)
-            .map_err(|source| Error::Program { name, source })
-    }
-
     /// Opens the pinned clock of the packet path.
     pub fn open_ticker(&self) -> Result<Ticker, Error> {
         Ticker::open(&self.directory.join(ticker::PROGRAM))
@@ -248,8 +291,8 @@ impl Pins {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(self.file_error(source)),
         };
-        // The links first, so that no packet and no client meets a program without its maps' pins.
-        let mut found = false;
+        // What holds the programs first, so that no packet and no client meets one without its maps' pins.
+        let mut found = self.remove_filter()?;
         for name in LOCAL_LINKS.iter().chain([&LINK]) {
             found |= self.remove_link(name)?;
         }
@@ -287,11 +330,41 @@ impl Drop for Claim {
     }
 }
 
+fn filter_name(Filter { interface, with_qdisc }: Filter) -> String {
+    format!("{}{interface}", if with_qdisc { FILTER_WITH_QDISC } else { FILTER })
+}
+
+/// The filter that a pin of this name tells of.
+fn named_filter(name: &str) -> Option<Filter> {
+    let number = |prefix| name.strip_prefix(prefix).and_then(|number: &str| number.parse().ok());
+    let plain = number(FILTER).map(|interface| Filter { interface, with_qdisc: false });
+    plain.or_else(|| number(FILTER_WITH_QDISC).map(|interface| Filter { interface, with_qdisc: true }))
+}
+
 /// Removes a file, and tells whether there was one.
 fn remove_file(path: &Path) -> Result<bool, Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::File { path: path.to_owned(), source }),
         Ok(()) => Ok(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_known_by_the_name_of_its_pin() {
+        for filter in
+            [Filter { interface: 2, with_qdisc: false }, Filter { interface: u32::MAX, with_qdisc: true }]
+        {
+            assert_eq!(named_filter(&filter_name(filter)), Some(filter));
+        }
+        // One that was to replace another is none.
+        let next = format!("{}{NEXT}", filter_name(Filter { interface: 2, with_qdisc: true }));
+        for other in ["link", "filter_", "filter_eth0", &next] {
+            assert_eq!(named_filter(other), None, "{other}");
+        }
     }
 }

@@ -26,6 +26,9 @@ pub struct Status {
     pub interface: String,
     /// The mode of attachment; empty while the program is not attached.
     pub mode: String,
+    /// Why this one.
+    #[serde(default)]
+    pub mode_reason: String,
     /// In the order of the configuration; behind them those that are leaving.
     pub frontends: Vec<FrontendStatus>,
     /// In the order of the configuration; behind them those that are leaving.
@@ -302,6 +305,7 @@ mod tests {
             started: u64::MAX,
             interface: "i".repeat(15),
             mode: "generic".to_owned(),
+            mode_reason: "r".repeat(1000),
             frontends: vec![frontend; MAX_FRONTENDS as usize],
             servers: vec![server; MAX_SERVERS as usize],
         };

@@ -16,16 +16,14 @@ use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponse, InetResponseHeader, SocketId, StateFlags,
 };
 use netlink_packet_sock_diag::{SockDiagDestroy, SockDiagMessage};
-use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable,
-};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use rtnetlink::sys::protocols::NETLINK_SOCK_DIAG;
-use rtnetlink::sys::{Socket, SocketAddr as NetlinkAddr};
+
+use crate::netlink::Line;
 
 /// A line to the kernel.
 pub(crate) struct SockDiag {
-    socket: Socket,
+    line: Line,
 }
 
 /// A socket with a peer.
@@ -49,9 +47,7 @@ pub(crate) struct Usage {
 impl SockDiag {
     /// Opens one in the calling thread's network namespace.
     pub fn open() -> io::Result<Self> {
-        let socket = Socket::new(NETLINK_SOCK_DIAG)?;
-        socket.connect(&NetlinkAddr::new(0, 0))?;
-        Ok(Self { socket })
+        Ok(Self { line: Line::open(NETLINK_SOCK_DIAG)? })
     }
 
     /// The sockets that are connected to this address, or are on their way there.
@@ -60,8 +56,8 @@ impl SockDiag {
         // An IPv6 socket may be connected to an IPv4 address.
         for (family, id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
             let socket_id = SocketId { destination_port: peer.port(), ..id };
-            self.send(SockDiagMessage::InetRequest(request(family, socket_id)), NLM_F_DUMP)?;
-            self.receive(|message| {
+            self.line.send(SockDiagMessage::InetRequest(request(family, socket_id)), NLM_F_DUMP)?;
+            self.line.receive(|message| {
                 if let SockDiagMessage::InetResponse(response) = message {
                     sockets.push(HostSocket::new(*response));
                 }
@@ -75,51 +71,9 @@ impl SockDiag {
     pub fn destroy(&self, socket: &HostSocket) -> io::Result<()> {
         let InetResponseHeader { family, socket_id, .. } = &socket.header;
         let message = SockDiagMessage::InetRequest(request(*family, socket_id.clone()));
-        self.send(SockDiagDestroy::new(message), NLM_F_ACK)?;
-        self.receive(|_: SockDiagDestroy| ())
+        self.line.send(SockDiagDestroy::new(message), NLM_F_ACK)?;
+        self.line.receive(|_: SockDiagDestroy| ())
     }
-
-    fn send<T: NetlinkSerializable>(&self, message: T, flags: u16) -> io::Result<()>
-    where
-        NetlinkPayload<T>: From<T>,
-    {
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.socket.send(&bytes, 0).map(drop)
-    }
-
-    /// Takes answers until the kernel has said all.
-    fn receive<T: NetlinkDeserializable>(&self, mut on_message: impl FnMut(T)) -> io::Result<()> {
-        loop {
-            let (bytes, _) = self.socket.recv_from_full()?;
-            let mut rest = bytes.as_slice();
-            while let Ok(length) = length(rest) {
-                // A message of a kind that this version does not know is no reason to miss others.
-                match NetlinkMessage::<T>::deserialize(&rest[..length]).map(|message| message.payload) {
-                    Ok(NetlinkPayload::InnerMessage(message)) => on_message(message),
-                    Ok(NetlinkPayload::Error(error)) if error.code.is_some() => return Err(error.to_io()),
-                    Ok(NetlinkPayload::Done(_) | NetlinkPayload::Error(_)) => return Ok(()),
-                    _ => {}
-                }
-                rest = rest.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
-            }
-        }
-    }
-}
-
-/// Netlink messages begin at multiples of this.
-const ALIGNMENT: usize = 4;
-
-/// The length of the first message among these bytes.
-fn length(bytes: &[u8]) -> Result<usize, ()> {
-    const HEADER: usize = 16;
-    let (length, _) = bytes.split_first_chunk().ok_or(())?;
-    let length = u32::from_ne_bytes(*length) as usize;
-    if (HEADER..=bytes.len()).contains(&length) { Ok(length) } else { Err(()) }
 }
 
 /// What `struct tcp_info` of `linux/tcp.h` tells; the kernels that xlb runs on have all of it.

@@ -1,7 +1,6 @@
 //! What there is to know about a network interface.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use futures::TryStreamExt;
 use lb_common::net::Mac;
@@ -11,7 +10,7 @@ use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp, XdpAttached};
 
 use super::netlink::Requests;
-use super::{Error, driver, error};
+use super::{Error, driver, error, features};
 
 /// An Ethernet interface, as it was when looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +31,8 @@ pub struct Interface {
     pub has_carrier: bool,
     /// The name of its driver; not every driver gives one.
     pub driver: Option<String>,
+    /// Whether the driver has native XDP; kernels before 6.3 do not tell.
+    pub has_native_xdp: Option<bool>,
     /// The XDP program that is attached.
     pub xdp: Option<AttachedXdp>,
 }
@@ -88,6 +89,7 @@ impl Interface {
             is_up: link.header.flags.contains(LinkFlags::Up),
             has_carrier: link.header.flags.contains(LinkFlags::LowerUp),
             driver,
+            has_native_xdp: features::has_native_xdp(link.header.index),
             xdp: None,
         };
         for attribute in &link.attributes {
@@ -99,19 +101,13 @@ impl Interface {
         }
         Ok(interface)
     }
-}
 
-/// Waits until no XDP program is attached any more, at most a second.
-///
-/// Before Linux 6.18 the kernel lets go of a link some milliseconds after its last pin is gone, and
-/// tells nobody when. Whoever starts again at once would meet the old program.
-pub async fn until_detached(name: &str) {
-    const PAUSE: Duration = Duration::from_millis(10);
-    for _ in 0..100 {
-        match Interface::lookup(name).await {
-            Ok(Interface { xdp: Some(_), .. }) => tokio::time::sleep(PAUSE).await,
-            _ => return,
-        }
+    /// Whether frames may come with checksums that are left to be filled in by a network card that does
+    /// not exist: over an interface without a wire, from a peer on the same machine.
+    #[must_use]
+    pub fn leaves_checksums(&self) -> bool {
+        const WITHOUT_WIRE: [&str; 6] = ["veth", "virtio_net", "bridge", "tun", "xen_netfront", "macvlan"];
+        self.driver.as_deref().is_some_and(|driver| WITHOUT_WIRE.contains(&driver))
     }
 }
 

@@ -7,6 +7,7 @@
 mod driver;
 mod entry;
 mod error;
+mod features;
 mod interface;
 mod netlink;
 mod notice;
@@ -15,6 +16,6 @@ mod route;
 mod table;
 
 pub use error::Error;
-pub use interface::{AttachedXdp, Interface, XdpMode, until_detached};
+pub use interface::{AttachedXdp, Interface, XdpMode};
 pub use resolver::{Event, Resolver, check_routes, release};
 pub use table::NextHop;

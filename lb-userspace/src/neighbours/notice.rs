@@ -69,6 +69,7 @@ mod tests {
             is_up: true,
             has_carrier: true,
             driver: None,
+            has_native_xdp: None,
             xdp: None,
         }
     }

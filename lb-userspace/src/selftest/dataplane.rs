@@ -3,8 +3,9 @@
 use aya::programs::ProgramInfo;
 
 use super::{Area, Check, Outcome, Scene};
-use crate::dataplane::object::{self, PROGRAM, Sizes};
-use crate::dataplane::{Error, attach};
+use crate::dataplane::Error;
+use crate::dataplane::attach::{self, Mode};
+use crate::dataplane::object::{self, Sizes};
 use crate::local;
 use crate::stats::{Agent, Server, ServerState};
 
@@ -24,15 +25,14 @@ fn attached(scene: &Scene) -> Check {
             return failed(format!("{error}; the interface has gone since `xlb run`: start it again"));
         }
     };
-    let pinned = scene.pins.program_info(PROGRAM).map(|info| info.id());
     let name = &interface.name;
-    match (interface.xdp, pinned) {
-        (_, Err(error)) => failed(format!("{error}; take it down with `xlb detach` and start `xlb run`")),
-        (None, Ok(_)) => failed(format!("no XDP program on {name}; start `xlb run` again")),
-        (Some(xdp), Ok(pinned)) if xdp.program.is_some_and(|id| id != pinned) => {
+    match (attach::find(scene.pins, interface), interface.xdp) {
+        (Err(error), _) => failed(format!("{error}; take it down with `xlb detach` and start `xlb run`")),
+        (Ok(Some(mode)), _) => check(Outcome::Ok, format!("on {name}, {}", mode.description())),
+        (Ok(None), Some(_)) => {
             failed(format!("{name} has another program, not this data plane's (`ip link show dev {name}`)"))
         }
-        (Some(xdp), Ok(_)) => check(Outcome::Ok, format!("on {name}, {} XDP", xdp.mode.name())),
+        (Ok(None), None) => failed(format!("no program on {name} any more; start `xlb run` again")),
     }
 }
 
@@ -41,7 +41,10 @@ fn attached(scene: &Scene) -> Check {
 fn version(scene: &Scene) -> Check {
     let check = |outcome, detail: String| Check::new(Area::DataPlane, "program", outcome, detail);
     let ours = env!("CARGO_PKG_VERSION");
-    match (scene.pins.program_info(PROGRAM), embedded(scene.object)) {
+    let Some(mode) = mode(&scene.snapshot.mode) else {
+        return check(Outcome::Failed, "not attached yet".to_owned());
+    };
+    match (scene.pins.program_info(mode.program()), embedded(scene.object, mode)) {
         (Ok(pinned), Ok(embedded)) if pinned.tag() == embedded.tag() => {
             check(Outcome::Ok, format!("the one of this version ({ours})"))
         }
@@ -54,12 +57,12 @@ fn version(scene: &Scene) -> Check {
 }
 
 /// What the kernel makes of the program of this version; it is attached to nothing, and gone at once.
-fn embedded(object: &[u8]) -> Result<ProgramInfo, Error> {
+fn embedded(object: &[u8], mode: Mode) -> Result<ProgramInfo, Error> {
     let smallest = Sizes { max_servers: 1, nat_first: 1024, nat_ports: 1 };
     let mut ebpf = object::load(object, smallest)?;
-    object::load_program(&mut ebpf, PROGRAM)?;
-    let info = object::program(&mut ebpf, PROGRAM)?.info();
-    info.map_err(|source| Error::Program { name: PROGRAM, source })
+    object::load_program(&mut ebpf, mode.program())?;
+    let info = object::program(&mut ebpf, mode.program())?.info();
+    info.map_err(|source| Error::Program { name: mode.program(), source })
 }
 
 fn agent(agent: Agent) -> Check {
@@ -114,9 +117,9 @@ pub(super) fn name(server: &Server) -> String {
     format!("{}/{} {}", server.backend, server.name, server.address)
 }
 
-/// The mode that the agent has chosen, if it is one that forwards checksums as they are.
-pub(super) fn leaves_checksums(mode: &str) -> bool {
-    [attach::Mode::Native, attach::Mode::Generic].iter().any(|known| known.to_string() == mode)
+/// The mode that the agent has chosen.
+pub(super) fn mode(name: &str) -> Option<Mode> {
+    Mode::ALL.into_iter().find(|mode| mode.to_string() == name)
 }
 
 #[cfg(test)]

@@ -6,14 +6,12 @@ use std::net::SocketAddrV4;
 
 use lb_common::settings::Settings;
 
-use super::dataplane::leaves_checksums;
+use super::dataplane::mode;
 use super::{Area, Check, Outcome, Scene};
 use crate::config::{HostFacts, PortRange};
+use crate::dataplane::attach::Mode;
 use crate::local::sock_diag::{HostSocket, SockDiag};
 use crate::neighbours::Interface;
-
-/// Drivers of interfaces without a wire: a peer on the same machine may leave checksums unfinished.
-const VIRTUAL: [&str; 6] = ["veth", "virtio_net", "bridge", "tun", "xen_netfront", "macvlan"];
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -75,16 +73,17 @@ fn addresses(scene: &Scene, interface: &Interface) -> Check {
 }
 
 /// Checksums that a peer on the same machine has left to a network card that does not exist.
-fn checksums(mode: &str, interface: &Interface) -> Check {
+fn checksums(name: &str, interface: &Interface) -> Check {
     let driver = interface.driver.as_deref().unwrap_or("unknown driver");
-    if VIRTUAL.contains(&driver) && leaves_checksums(mode) {
+    if interface.leaves_checksums() && mode(name).is_some_and(Mode::leaves_checksums) {
         let detail = format!(
-            "{driver} in {mode} mode: frames from this machine's other guests may come with unfinished \
-             checksums and be forwarded so; turn that off at their end (`ethtool -K DEV tx off`)"
+            "{driver} in {name} mode: frames from this machine's other guests may come with unfinished \
+             checksums and be forwarded so; set `mode = \"tc\"`, or turn that off at their end \
+             (`ethtool -K DEV tx off`)"
         );
         return check("checksums", Outcome::Note, detail);
     }
-    check("checksums", Outcome::Ok, format!("{driver} in {mode} mode"))
+    check("checksums", Outcome::Ok, format!("{driver} in {name} mode"))
 }
 
 /// Whether the kernel leaves the NAT ports to us.
@@ -192,6 +191,7 @@ mod tests {
             is_up: true,
             has_carrier: true,
             driver: Some("bcmgenet".into()),
+            has_native_xdp: None,
             xdp: None,
         }
     }
@@ -232,6 +232,7 @@ mod tests {
         assert_eq!(outcome("bcmgenet", "native"), Outcome::Ok);
         assert_eq!(outcome("veth", "native"), Outcome::Note);
         assert_eq!(outcome("virtio_net", "generic"), Outcome::Note);
+        assert_eq!(outcome("veth", "tc"), Outcome::Ok);
         assert_eq!(outcome("veth", "tc"), Outcome::Ok);
     }
 }

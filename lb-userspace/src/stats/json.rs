@@ -13,6 +13,7 @@ use super::{Agent, Frontend, Reason, Server, Snapshot};
 struct Document<'a> {
     interface: &'a str,
     mode: &'a str,
+    mode_reason: &'a str,
     agent: Agent,
     frontends: &'a [Frontend],
     servers: &'a [Server],
@@ -28,6 +29,7 @@ pub fn json(snapshot: &Snapshot) -> String {
     let document = Document {
         interface: &snapshot.interface,
         mode: &snapshot.mode,
+        mode_reason: &snapshot.mode_reason,
         agent: snapshot.agent,
         frontends: &snapshot.frontends,
         servers: &snapshot.servers,

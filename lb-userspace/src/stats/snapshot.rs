@@ -13,8 +13,10 @@ use super::json;
 pub struct Snapshot {
     /// The interface that the program is attached to.
     pub interface: String,
-    /// How: `native` or `generic`; empty while it is not.
+    /// How: `native`, `generic` or `tc`; empty while it is not.
     pub mode: String,
+    /// Why so.
+    pub mode_reason: String,
     /// Whether an agent looks after the maps.
     pub agent: Agent,
     /// The frontends, in the order of the configuration.

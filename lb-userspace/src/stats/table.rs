@@ -23,9 +23,12 @@ fn summary(snapshot: &Snapshot) -> String {
         Agent::NotRunning => "not running".to_owned(),
     };
     let memory = human::bytes(snapshot.memory_bytes());
-    let interface = &snapshot.interface;
-    let mode = if snapshot.mode.is_empty() { "not attached" } else { &snapshot.mode };
-    format!("interface {interface} ({mode}), agent {agent}, memory of maps {memory}\n")
+    let Snapshot { interface, mode, mode_reason, .. } = snapshot;
+    let mode = if mode.is_empty() { "not attached" } else { mode };
+    format!(
+        "interface {interface} ({mode}), agent {agent}, memory of maps {memory}\n\
+         mode {mode}: {mode_reason}\n"
+    )
 }
 
 fn frontends(frontends: &[Frontend], style: Style) -> String {
@@ -221,6 +224,7 @@ pub(crate) mod tests {
         Snapshot {
             interface: "eth0".into(),
             mode: "native".into(),
+            mode_reason: "the driver of eth0 (igb) takes it, and checksums come filled in".into(),
             agent: Agent::Running { pid: 4711 },
             frontends: vec![frontend],
             servers: vec![up, down, unchecked],

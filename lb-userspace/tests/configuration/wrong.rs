@@ -164,18 +164,13 @@ xlb.toml:2: stats.password: unknown key; known here are bind, uri, refresh, real
     },
     Wrong {
         replace: MODE,
-        with: r#"mode = "tc""#,
-        message: r#"xlb.toml:2: mode = "tc": comes with a later version of xlb; until then use "auto", "native" or "generic""#,
-    },
-    Wrong {
-        replace: MODE,
         with: r#"mode = "natve""#,
         message: r#"xlb.toml:2: mode = "natve": not a word that is known here; did you mean "native"?"#,
     },
     Wrong {
         replace: MODE,
         with: r#"mode = "fast""#,
-        message: r#"xlb.toml:2: mode = "fast": not a word that is known here; use "auto", "native" or "generic""#,
+        message: r#"xlb.toml:2: mode = "fast": not a word that is known here; use "auto", "native", "generic" or "tc""#,
     },
     Wrong {
         replace: r#"interval = "2s""#,

@@ -10,7 +10,7 @@ use lb_lab::http::Session;
 use lb_lab::{Host, Lab, Nginx, Result, Topology, Xlb, curl};
 use xlb::dataplane::object::{self, Sizes, XLB};
 
-use crate::stage::{EQUAL, Stage, WEB_PORT, assert_shares, config, in_maps, lab};
+use crate::stage::{EQUAL, Stage, WEB_PORT, assert_shares, config, in_maps, lab, programs};
 
 /// Connections that transfer when the agent is killed.
 const TRANSFERS: usize = 200;
@@ -72,6 +72,11 @@ fn what_a_killed_agent_has_left_is_adopted_in_native_mode() -> Result<()> {
 #[test]
 fn what_a_killed_agent_has_left_is_adopted_in_generic_mode() -> Result<()> {
     what_a_killed_agent_has_left_is_adopted("generic")
+}
+
+#[test]
+fn what_a_killed_agent_has_left_is_adopted_in_tc() -> Result<()> {
+    what_a_killed_agent_has_left_is_adopted("tc")
 }
 
 fn what_a_killed_agent_has_left_is_adopted(mode: &str) -> Result<()> {
@@ -250,6 +255,11 @@ fn an_agent_that_is_asked_to_end_leaves_nothing_in_generic_mode() -> Result<()> 
     an_agent_that_is_asked_to_end_leaves_nothing("generic")
 }
 
+#[test]
+fn an_agent_that_is_asked_to_end_leaves_nothing_in_tc() -> Result<()> {
+    an_agent_that_is_asked_to_end_leaves_nothing("tc")
+}
+
 fn an_agent_that_is_asked_to_end_leaves_nothing(mode: &str) -> Result<()> {
     let mut stage = Stage::set(Topology::default(), mode)?;
     assert!(has_traces(&stage.lab)?);
@@ -267,6 +277,11 @@ fn an_interface_that_is_made_anew_is_attached_again_in_native_mode() -> Result<(
 #[test]
 fn an_interface_that_is_made_anew_is_attached_again_in_generic_mode() -> Result<()> {
     an_interface_that_is_made_anew_is_attached_again("generic")
+}
+
+#[test]
+fn an_interface_that_is_made_anew_is_attached_again_in_tc() -> Result<()> {
+    an_interface_that_is_made_anew_is_attached_again("tc")
 }
 
 fn an_interface_that_is_made_anew_is_attached_again(mode: &str) -> Result<()> {
@@ -344,9 +359,9 @@ fn managed(host: &Host, interface: &str) -> Result<Vec<String>> {
 
 /// Whether there is anything of the product on the balancer: a program, a pin, a neighbour.
 fn has_traces(lab: &Lab) -> Result<bool> {
-    let link = lab.balancer.run("ip", &["link", "show", "dev", "eth0"])?;
+    let programs = programs(&lab.balancer);
     let neighbours = lab.balancer.run("ip", &["neighbour", "show"])?;
     let pins = crate::stage::xlb(lab).pins();
     let has_pins = lab.balancer.sandbox().inside(|| pins.exists());
-    Ok(link.contains("xdp") || neighbours.contains("managed") || has_pins)
+    Ok(!programs.is_empty() || neighbours.contains("managed") || has_pins)
 }

@@ -23,6 +23,11 @@ fn every_kind_of_client_is_balanced_at_once_in_generic_mode() -> Result<()> {
     every_kind_of_client_is_balanced_at_once("generic")
 }
 
+#[test]
+fn every_kind_of_client_is_balanced_at_once_in_tc() -> Result<()> {
+    every_kind_of_client_is_balanced_at_once("tc")
+}
+
 fn every_kind_of_client_is_balanced_at_once(mode: &str) -> Result<()> {
     let theatre = Theatre::open(TOPOLOGY, mode)?;
     let web = theatre.stage.web();

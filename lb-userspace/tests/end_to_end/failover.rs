@@ -11,6 +11,8 @@ use lb_lab::{Result, Topology, size};
 use crate::stage::{Stage, WEB};
 
 const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2, ..Topology::DEFAULT };
+/// The same where frames come longer than on a wire and with checksums that nobody has filled in.
+const OFFLOADS: Topology = Topology { offloads: true, ..TOPOLOGY };
 /// The server that dies, the first of the lab's, and what the log says of it then.
 const DEAD: &str = "bettley";
 /// Clients that wait in `read`: ten on each server.
@@ -39,8 +41,11 @@ struct Outcomes {
 }
 
 /// Lets a server die, in one way or another, under load. What `fail` returns lasts until the end.
-fn run<T>(fail: impl FnOnce(&mut Stage) -> Result<T>) -> Result<Outcomes> {
-    let mut stage = Stage::set(TOPOLOGY, "native")?;
+fn run<T>(
+    (topology, mode): (Topology, &str),
+    fail: impl FnOnce(&mut Stage) -> Result<T>,
+) -> Result<Outcomes> {
+    let mut stage = Stage::set(topology, mode)?;
     let idle = Idle::open_many(&stage.lab.lan_clients[0], stage.web(), IDLE)?;
     let (on_dead, on_others): (Vec<_>, _) = idle.into_iter().partition(|idle| idle.server() == DEAD);
     let load = Load::start(stage.lab.clients(), Plan::new(stage.web(), rate()))?;
@@ -118,8 +123,22 @@ impl Outcomes {
 }
 
 #[test]
-fn a_server_that_refuses_costs_no_connection() -> Result<()> {
-    let outcomes = run(|stage| stage.web[0].take().expect("it was started").kill())?;
+fn a_server_that_refuses_costs_no_connection_in_native_mode() -> Result<()> {
+    a_server_that_refuses_costs_no_connection((TOPOLOGY, "native"))
+}
+
+#[test]
+fn a_server_that_refuses_costs_no_connection_in_tc() -> Result<()> {
+    a_server_that_refuses_costs_no_connection((TOPOLOGY, "tc"))
+}
+
+#[test]
+fn a_server_that_refuses_costs_no_connection_with_offloads() -> Result<()> {
+    a_server_that_refuses_costs_no_connection((OFFLOADS, "tc"))
+}
+
+fn a_server_that_refuses_costs_no_connection(how: (Topology, &str)) -> Result<()> {
+    let outcomes = run(how, |stage| stage.web[0].take().expect("it was started").kill())?;
     outcomes.assert_all_connected();
     outcomes.assert_others_go_on();
     let all = Tally::of(&outcomes.attempts);
@@ -128,8 +147,22 @@ fn a_server_that_refuses_costs_no_connection() -> Result<()> {
 }
 
 #[test]
-fn a_silent_server_costs_one_retransmission_at_most() -> Result<()> {
-    let outcomes = run(|stage| Silence::begin(&stage.lab, &stage.lab.servers[0]))?;
+fn a_silent_server_costs_one_retransmission_at_most_in_native_mode() -> Result<()> {
+    a_silent_server_costs_one_retransmission_at_most((TOPOLOGY, "native"))
+}
+
+#[test]
+fn a_silent_server_costs_one_retransmission_at_most_in_tc() -> Result<()> {
+    a_silent_server_costs_one_retransmission_at_most((TOPOLOGY, "tc"))
+}
+
+#[test]
+fn a_silent_server_costs_one_retransmission_at_most_with_offloads() -> Result<()> {
+    a_silent_server_costs_one_retransmission_at_most((OFFLOADS, "tc"))
+}
+
+fn a_silent_server_costs_one_retransmission_at_most(how: (Topology, &str)) -> Result<()> {
+    let outcomes = run(how, |stage| Silence::begin(&stage.lab, &stage.lab.servers[0]))?;
     outcomes.assert_all_connected();
     outcomes.assert_one_retransmission_at_most();
     outcomes.assert_idle_were_reset();
@@ -138,7 +171,7 @@ fn a_silent_server_costs_one_retransmission_at_most() -> Result<()> {
 
 #[test]
 fn a_pulled_cable_costs_one_retransmission_at_most() -> Result<()> {
-    let outcomes = run(|stage| failure::unplug(&stage.lab, &stage.lab.servers[0]))?;
+    let outcomes = run((TOPOLOGY, "native"), |stage| failure::unplug(&stage.lab, &stage.lab.servers[0]))?;
     outcomes.assert_all_connected();
     outcomes.assert_one_retransmission_at_most();
     outcomes.assert_idle_were_reset();

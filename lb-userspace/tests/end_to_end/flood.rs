@@ -23,11 +23,20 @@ const FLOOD_RATE: u32 = 25_000;
 const LOST_OF_THOUSAND: u64 = 1;
 
 #[test]
-fn a_flood_ends_no_connection_and_keeps_hardly_anybody_out() -> Result<()> {
+fn a_flood_ends_no_connection_and_keeps_hardly_anybody_out_in_native_mode() -> Result<()> {
+    a_flood_ends_no_connection_and_keeps_hardly_anybody_out("native")
+}
+
+#[test]
+fn a_flood_ends_no_connection_and_keeps_hardly_anybody_out_in_tc() -> Result<()> {
+    a_flood_ends_no_connection_and_keeps_hardly_anybody_out("tc")
+}
+
+fn a_flood_ends_no_connection_and_keeps_hardly_anybody_out(mode: &str) -> Result<()> {
     let lab = lab(TOPOLOGY);
     let ports = nat_ports();
     let range = format!("{}-{}", ports.start(), ports.end());
-    let config = config(&lab, "native").with(|config| config.nat_ports = Some(range));
+    let config = config(&lab, mode).with(|config| config.nat_ports = Some(range));
     let slots: usize = config.backend.iter().map(|backend| backend.server.len() * ports.len()).sum();
     let stage = Stage::set_in(lab, &config)?;
     let [flooding, others @ ..] = &stage.lab.lan_clients[..] else { panic!("there are clients") };

@@ -5,6 +5,7 @@
 mod agent;
 mod every_client;
 mod failover;
+mod filter;
 mod flood;
 mod health;
 mod https;
@@ -14,6 +15,7 @@ mod local_clients;
 mod many_idle;
 mod migration;
 mod mtu;
+mod offloads;
 mod other_traffic;
 mod resets;
 mod runtime;

@@ -38,6 +38,11 @@ fn a_narrow_link_is_crossed_in_generic_mode() -> Result<()> {
     a_narrow_link_is_crossed("generic")
 }
 
+#[test]
+fn a_narrow_link_is_crossed_in_tc() -> Result<()> {
+    a_narrow_link_is_crossed("tc")
+}
+
 fn a_narrow_link_is_crossed(mode: &str) -> Result<()> {
     let lab = lab(NARROW);
     let (config, xlb) = (config(&lab, mode), xlb(&lab));
@@ -146,6 +151,11 @@ fn large_frames_are_not_asked_for_in_native_mode() -> Result<()> {
 #[test]
 fn large_frames_are_not_asked_for_in_generic_mode() -> Result<()> {
     large_frames_are_not_asked_for("generic")
+}
+
+#[test]
+fn large_frames_are_not_asked_for_in_tc() -> Result<()> {
+    large_frames_are_not_asked_for("tc")
 }
 
 fn large_frames_are_not_asked_for(mode: &str) -> Result<()> {

@@ -29,6 +29,11 @@ fn other_traffic_is_untouched_in_generic_mode() -> Result<()> {
     other_traffic_is_untouched("generic")
 }
 
+#[test]
+fn other_traffic_is_untouched_in_tc() -> Result<()> {
+    other_traffic_is_untouched("tc")
+}
+
 fn other_traffic_is_untouched(mode: &str) -> Result<()> {
     let lab = lab(Topology::default());
     // A proxy that served the address before, and goes on with the connections that it has.

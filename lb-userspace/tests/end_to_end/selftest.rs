@@ -29,8 +29,17 @@ fn lines<'t>(text: &'t str, result: &'t str, area: &'t str) -> impl Iterator<Ite
 }
 
 #[test]
-fn a_healthy_balancer_passes_and_names_what_it_cannot_try() -> Result<()> {
-    let theatre = Theatre::open(Topology::default(), "native")?;
+fn a_healthy_balancer_passes_and_names_what_it_cannot_try_in_native_mode() -> Result<()> {
+    a_healthy_balancer_passes_and_names_what_it_cannot_try("native", "native XDP")
+}
+
+#[test]
+fn a_healthy_balancer_passes_and_names_what_it_cannot_try_in_tc() -> Result<()> {
+    a_healthy_balancer_passes_and_names_what_it_cannot_try("tc", "TC")
+}
+
+fn a_healthy_balancer_passes_and_names_what_it_cannot_try(mode: &str, described: &str) -> Result<()> {
+    let theatre = Theatre::open(Topology::default(), mode)?;
     let output = selftest(&theatre, &[], true);
     let text = text(&output);
     assert!(output.status.success(), "{text}");
@@ -42,7 +51,8 @@ fn a_healthy_balancer_passes_and_names_what_it_cannot_try() -> Result<()> {
     assert!(tried.iter().all(|line| line.contains("getpeername tells the frontend")), "{text}");
     assert_eq!(lines(&text, "ok", "to server").count(), 6, "{text}");
     assert_eq!(lines(&text, "note", "elsewhere").count(), 6, "{text}");
-    assert!(text.contains("on eth0, native XDP") && text.contains("the one of this version"), "{text}");
+    let attached = format!("on eth0, {described}");
+    assert!(text.contains(&attached) && text.contains("the one of this version"), "{text}");
 
     let document: Value =
         serde_json::from_slice(&selftest(&theatre, &["--json"], true).stdout).expect("JSON");

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
 use lb_lab::config::Config;
 use lb_lab::curl::Answers;
 use lb_lab::echo::Echo;
 use lb_lab::stats::Server;
-use lb_lab::{Balancer, Lab, Nginx, Result, Topology, Xlb};
+use lb_lab::{Balancer, Host, Lab, Nginx, Result, Topology, Xlb};
 use xlb::dataplane::maps::Maps;
 use xlb::dataplane::pins::Pins;
 
@@ -115,6 +116,18 @@ pub fn in_maps<T: Send>(xlb: &Xlb, look: impl FnOnce(&mut Maps) -> T + Send) -> 
 /// A configuration for both frontends, with equal weights.
 pub fn config(lab: &Lab, mode: &str) -> Config {
     Config::new(mode).serve(WEB, WEB_PORT, lab).serve(ECHO, ECHO_PORT, lab)
+}
+
+/// The kernel's digests of the programs on a host's interface, in XDP and in TC.
+pub fn programs(host: &Host) -> Vec<String> {
+    let link = host.run("ip", &["-details", "link", "show", "dev", "eth0"]).expect("it has an interface");
+    let mut words = link.split_whitespace().skip_while(|word| *word != "tag");
+    let in_xdp = words.nth(1).map(ToOwned::to_owned);
+    let query = || SchedClassifier::query_tcx("eth0", TcAttachType::Ingress);
+    let (_, in_tc) = host.inside(query).expect("the kernel has links in TC");
+    // As the kernel prints it: eight bytes in their order.
+    let tag = |program: &ProgramInfo| format!("{:016x}", program.tag().swap_bytes());
+    in_xdp.into_iter().chain(in_tc.iter().map(tag)).collect()
 }
 
 /// What clients connect to for HTTP.

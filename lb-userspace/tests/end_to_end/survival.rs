@@ -33,7 +33,7 @@ fn long_transfers() -> usize {
 
 #[test]
 fn nothing_is_lost_when_the_agent_is_restarted() -> Result<()> {
-    let attempts = under_load(|xlb, config, agent, load| {
+    let attempts = under_load("native", |xlb, config, agent, load| {
         assert!(agent.stop()?.success());
         load.wait_for(IN_BETWEEN)?;
         start(xlb, config)
@@ -44,7 +44,7 @@ fn nothing_is_lost_when_the_agent_is_restarted() -> Result<()> {
 
 #[test]
 fn nothing_is_lost_when_the_agent_is_killed() -> Result<()> {
-    let attempts = under_load(|xlb, config, agent, load| {
+    let attempts = under_load("native", |xlb, config, agent, load| {
         agent.kill()?;
         load.wait_for(IN_BETWEEN)?;
         start(xlb, config)
@@ -56,7 +56,7 @@ fn nothing_is_lost_when_the_agent_is_killed() -> Result<()> {
 #[test]
 fn nothing_is_lost_when_weights_are_reloaded() -> Result<()> {
     let mut spells = Vec::new();
-    let attempts = under_load(|xlb, config, agent, load| {
+    let attempts = under_load("native", |xlb, config, agent, load| {
         let weights = if spells.len() % 2 == 0 { [3, 2, 1] } else { [1, 1, 1] };
         xlb.configure(&config.clone().weights(&weights).to_toml())?;
         let before = Instant::now();
@@ -101,15 +101,24 @@ fn assert_shares_in(spell: &Spell, end: Option<Instant>, attempts: &[Attempt]) {
     }
 }
 
+#[test]
+fn nothing_is_lost_when_the_program_is_replaced_by_another_in_native_mode() -> Result<()> {
+    nothing_is_lost_when_the_program_is_replaced_by_another("native")
+}
+
+#[test]
+fn nothing_is_lost_when_the_program_is_replaced_by_another_in_tc() -> Result<()> {
+    nothing_is_lost_when_the_program_is_replaced_by_another("tc")
+}
+
 /// The product and one with a changed program, each in the other's place, with one restart and with a
 /// kill in turns.
-#[test]
-fn nothing_is_lost_when_the_program_is_replaced_by_another() -> Result<()> {
+fn nothing_is_lost_when_the_program_is_replaced_by_another(mode: &str) -> Result<()> {
     let mut round = 0;
     let mut programs = BTreeSet::new();
-    let attempts = under_load(|xlb, config, agent, load| {
+    let attempts = under_load(mode, |xlb, config, agent, load| {
         round += 1;
-        programs.insert(program_tag(xlb)?);
+        programs.extend(crate::stage::programs(xlb.host()));
         if round % 2 == 0 {
             agent.kill()?;
         } else {
@@ -124,13 +133,6 @@ fn nothing_is_lost_when_the_program_is_replaced_by_another() -> Result<()> {
     Ok(())
 }
 
-/// The kernel's digest of the program on the balancer's interface.
-fn program_tag(xlb: &Xlb) -> Result<String> {
-    let link = xlb.host().run("ip", &["-details", "link", "show", "dev", "eth0"])?;
-    let tag = link.split_whitespace().skip_while(|word| *word != "tag").nth(1);
-    Ok(tag.unwrap_or_else(|| panic!("no program: {link}")).to_owned())
-}
-
 fn start(xlb: &Xlb, config: &Config) -> Result<Balancer> {
     xlb.start_with(&config.to_toml(), &["--on-stop", "keep"])
 }
@@ -138,10 +140,11 @@ fn start(xlb: &Xlb, config: &Config) -> Result<Balancer> {
 /// Does something to the agent again and again, while connections come and transfers go on.
 /// Returns what became of the connections.
 fn under_load(
+    mode: &str,
     mut act: impl FnMut(&Xlb, &Config, Balancer, &Load) -> Result<Balancer>,
 ) -> Result<Vec<Attempt>> {
     let lab = lab(TOPOLOGY);
-    let config = config(&lab, "native");
+    let config = config(&lab, mode);
     let mut stage = Stage::set_in(lab, &config)?;
     let xlb = stage.take_balancer().xlb.clone();
     let mut agent = start(&xlb, &config)?;

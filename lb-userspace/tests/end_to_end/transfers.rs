@@ -27,6 +27,11 @@ fn connections_are_balanced_and_whole_in_generic_mode() -> Result<()> {
     connections_are_balanced_and_whole("generic")
 }
 
+#[test]
+fn connections_are_balanced_and_whole_in_tc() -> Result<()> {
+    connections_are_balanced_and_whole("tc")
+}
+
 fn connections_are_balanced_and_whole(mode: &str) -> Result<()> {
     let stage = Stage::set(TOPOLOGY, mode)?;
     let capture = Capture::start(&stage.lab.switch, &stage.lab.balancer, "port 6443 or port 7000")?;

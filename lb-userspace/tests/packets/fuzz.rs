@@ -13,6 +13,7 @@ use xlb::dataplane::slots::SlotViewMut;
 
 use crate::arbitrary::{Kind as Fate, holds};
 use crate::connection::{Connection, FIN_ACK, RST_ACK, STATES, SYN_ACK, syn};
+use crate::entry::Entry;
 use crate::frame::{End, ICMP_AT, IP_AT, TCP_AT};
 use crate::icmp::{BOTH, ERRORS};
 use crate::rig::{REDISPATCH_AFTER, Rig, client};
@@ -74,7 +75,7 @@ impl Damage {
                     *byte = *new;
                 }
             }
-            Self::Cut(to) => frame.truncate(to.index(frame.len()).max(IP_AT)),
+            Self::Cut(to) => frame.truncate(to.index(frame.len()).max(Entry::chosen().shortest())),
             Self::More(more) => frame.extend(more),
             Self::Twice(from, at) => {
                 let part = frame[from.index(frame.len())..].to_vec();

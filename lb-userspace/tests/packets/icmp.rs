@@ -10,7 +10,8 @@ use lb_common::time::Ticks;
 use zerocopy::IntoBytes;
 
 use crate::connection::{Connection, SERVER_ISN, SYN_ACK, syn};
-use crate::frame::{Complaint, End, Frame, IP_AT, QUOTE_AT};
+use crate::entry::Entry;
+use crate::frame::{Complaint, End, Frame, QUOTE_AT};
 use crate::rig::{A_WHILE, CLIENT, FRONTEND, NAT_FIRST, OUR_MAC, Out, Rig, TIMEOUTS, at_our_mac, server};
 
 /// Types and codes.
@@ -351,7 +352,7 @@ fn an_error_may_end_anywhere() {
     for about in BOTH {
         let packet = about.packet(&connection, Flags::ACK).payload(b"payload");
         let whole = about.complaint(&connection, FRAGMENTATION_NEEDED, &packet, usize::MAX).bytes();
-        for length in IP_AT..whole.len() {
+        for length in Entry::chosen().shortest()..whole.len() {
             // A frame that is cut, while its packet says that it goes on.
             assert_eq!(rig.run(&whole[..length]), Out::Passed(Reason::Truncated), "{length} bytes");
         }

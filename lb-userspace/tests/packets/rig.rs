@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use aya::Ebpf;
-use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::programs::{Program, TestRun, TestRunOptions};
 use lb_common::admission::Limits;
 use lb_common::counters::PathCounters;
 use lb_common::frontend::Timeouts;
@@ -15,9 +15,10 @@ use lb_common::tcp::{Flags, State};
 use lb_common::time::{Tick, Ticks};
 use xlb::control::{Control, Portion, Wanted, WantedFrontend, WantedServer};
 use xlb::dataplane::maps::Maps;
-use xlb::dataplane::object::{self, PROGRAM, Sizes, XLB};
+use xlb::dataplane::object::{self, Sizes, XLB};
 use xlb::dataplane::table;
 
+use crate::entry::Entry;
 use crate::frame::{End, TCP_AT, is_sound};
 
 /// The balancer's MAC address.
@@ -63,6 +64,7 @@ pub const fn at_our_mac(socket: SocketAddrV4) -> End {
 /// A loaded data plane.
 pub struct Rig {
     ebpf: Ebpf,
+    entry: Entry,
     pub control: Control,
 }
 
@@ -106,13 +108,19 @@ impl Rig {
 
     /// The same as [`Self::new`], changed as the test wants it.
     pub fn with(change: impl FnOnce(&mut Wanted)) -> Self {
+        Self::at(Entry::chosen(), change)
+    }
+
+    /// The same behind this entry.
+    pub fn at(entry: Entry, change: impl FnOnce(&mut Wanted)) -> Self {
+        entry.prepare();
         let mut wanted = wanted();
         change(&mut wanted);
         let mut ebpf =
             object::load(XLB, wanted.sizes).expect("loads; BPF needs root: use `cargo xtask test`");
-        object::load_program(&mut ebpf, PROGRAM).expect("the verifier takes the program");
+        object::load_program(&mut ebpf, entry.program()).expect("the verifier takes the program");
         let maps = Maps::gather(|name| table::take(&mut ebpf, name)).expect("has all maps");
-        let mut rig = Self { ebpf, control: Control::new(maps, wanted).expect("fills") };
+        let mut rig = Self { ebpf, entry, control: Control::new(maps, wanted).expect("fills") };
         rig.set_up(|setup| setup.settings.redispatch_after = REDISPATCH_AFTER);
         rig
     }
@@ -167,26 +175,17 @@ impl Rig {
 
     /// Runs a frame and nothing else, so that several CPUs may at once.
     pub fn execute(&self, frame: &[u8]) -> (Verdict, Vec<u8>) {
-        const XDP_DROP: u32 = 1;
-        const XDP_PASS: u32 = 2;
-        const XDP_TX: u32 = 3;
-        let program = self.ebpf.program(PROGRAM).expect("is in the object");
-        let program: &Xdp = program.try_into().expect("is an XDP program");
         let mut out = vec![0; frame.len() + 256];
-        let result = program
-            .test_run(TestRunOptions {
-                data_in: Some(frame),
-                data_out: Some(&mut out),
-                ..TestRunOptions::new()
-            })
-            .expect("runs");
+        let options =
+            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::new() };
+        let result = match self.ebpf.program(self.entry.program()).expect("is in the object") {
+            Program::Xdp(program) => program.test_run(options),
+            Program::SchedClassifier(program) => program.test_run(options),
+            _ => panic!("a program of another kind"),
+        }
+        .expect("runs");
         out.truncate(result.data_size_out as usize);
-        let verdict = match result.return_value {
-            XDP_DROP => Verdict::Drop,
-            XDP_PASS => Verdict::Pass,
-            XDP_TX => Verdict::Transmit,
-            other => panic!("unknown verdict {other}"),
-        };
+        let verdict = self.entry.verdict(result.return_value);
         (verdict, out)
     }
 
@@ -272,7 +271,12 @@ fn is_forwarded(counted: &[(Reason, u64)]) -> bool {
 /// Whether an answer was written from scratch: a RST, or a SYN to another server; an answer that
 /// the client gets after all is not.
 fn is_made_here(reason: Reason, answer: &[u8]) -> bool {
-    reason.disposition() == Disposition::Reset || answer[TCP_AT + 13] == Flags::SYN
+    reason.disposition() == Disposition::Reset || is_opening(answer)
+}
+
+/// Whether a frame is a SYN without ACK or RST, with or without an offer of ECN.
+pub fn is_opening(frame: &[u8]) -> bool {
+    frame[TCP_AT + 13] & (Flags::SYN | Flags::ACK | Flags::RST) == Flags::SYN
 }
 
 /// Whether a slot's last connection is or was a client's.

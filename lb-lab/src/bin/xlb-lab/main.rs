@@ -46,7 +46,7 @@ struct Options {
     xlb: Option<PathBuf>,
 
     /// How xlb attaches to the network.
-    #[arg(long, default_value = "auto", value_parser = ["auto", "native", "generic"])]
+    #[arg(long, default_value = "auto", value_parser = ["auto", "native", "generic", "tc"])]
     mode: String,
 }
 

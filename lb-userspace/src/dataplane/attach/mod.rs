@@ -1,0 +1,306 @@
+//! Puts the program on the interface, finds it there again, and replaces it.
+//!
+//! In XDP and, since Linux 6.6, in TC, a link holds the program, and a pin holds the link. On older
+//! kernels TC has no links: there a [`filter`] holds the program until it is removed.
+
+mod choice;
+pub mod filter;
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use aya::Ebpf;
+use aya::programs::links::FdLink;
+use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
+use aya::programs::xdp::XdpLink;
+use aya::programs::{
+    LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode as XdpFlags,
+};
+
+use self::filter::Filter;
+use super::pins::{Hold, Pins};
+use super::{Error, object};
+use crate::neighbours::{Interface, XdpMode};
+
+pub use choice::{Choice, choose};
+
+/// How the program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// XDP in the driver.
+    Native,
+    /// XDP behind the driver, on packets that the kernel has copied. Works with every driver.
+    Generic,
+    /// In traffic control, at the interface's ingress, before other programs there. Works with every
+    /// driver, and leaves the kernel what it merges and what it has to fill in.
+    Tc,
+}
+
+/// Which mode is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantedMode {
+    /// The best that the interface allows: see [`choose`].
+    Auto,
+    /// This one or none.
+    Only(Mode),
+}
+
+/// The program could not be attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The driver has no native XDP.
+    #[error(
+        "the driver of {interface} does not offer native XDP ({source}); \
+         set `mode = \"tc\"`, or `mode = \"auto\"` to take what there is"
+    )]
+    NotNative {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: ProgramError,
+    },
+    /// Anything else.
+    #[error("cannot attach to {interface} in mode {mode}: {source}")]
+    Other {
+        /// The interface.
+        interface: String,
+        /// How it was tried.
+        mode: Mode,
+        /// What the kernel said.
+        source: ProgramError,
+    },
+    /// The kernel is older than XDP links (5.9).
+    #[error("the kernel gave no link for {0}; xlb needs Linux 6.1 or newer")]
+    NoLink(String),
+    /// The program cannot be loaded or pinned.
+    #[error(transparent)]
+    Dataplane(#[from] Error),
+}
+
+/// An attached program: it stays on the interface until its pins are removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The mode that was taken.
+    pub mode: Mode,
+    /// Why this one.
+    pub reason: String,
+}
+
+impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 3] = [Self::Native, Self::Generic, Self::Tc];
+
+    /// The name of its program in the object.
+    #[must_use]
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Native | Self::Generic => "xlb_xdp",
+            Self::Tc => "xlb_tc",
+        }
+    }
+
+    /// What it is, in the words of a sentence.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Native => "native XDP",
+            Self::Generic => "generic XDP",
+            Self::Tc => "TC",
+        }
+    }
+
+    /// Whether checksums leave as they came, even those that somebody was still to fill in.
+    #[must_use]
+    pub const fn leaves_checksums(self) -> bool {
+        matches!(self, Self::Native | Self::Generic)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Tc => "tc",
+        })
+    }
+}
+
+/// Loads the programs of all modes that [`attach`] may come to, into the kernel.
+pub fn load(ebpf: &mut Ebpf, interface: &Interface, wanted: WantedMode) -> Result<(), Error> {
+    choose(wanted, interface).programs().iter().try_for_each(|name| object::load_program(ebpf, name))
+}
+
+/// Attaches the object's program for the wanted mode, or for the best one that works, and pins what
+/// holds it.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    interface: &Interface,
+    wanted: WantedMode,
+    pins: &Pins,
+) -> Result<Attached, AttachError> {
+    let Choice { first, others, reason } = choose(wanted, interface);
+    let mut failures = Vec::new();
+    let mut attempt = attach_in(ebpf, interface, first, pins).map(|()| first);
+    for mode in others {
+        let Err(error) = attempt else { break };
+        failures.push(error.reason());
+        attempt = attach_in(ebpf, interface, *mode, pins).map(|()| *mode);
+    }
+    let reason = if failures.is_empty() { reason } else { failures.join("; ") };
+    attempt.map(|mode| Attached { mode, reason })
+}
+
+fn attach_in(ebpf: &mut Ebpf, interface: &Interface, mode: Mode, pins: &Pins) -> Result<(), AttachError> {
+    let link = match object::program(ebpf, mode.program())? {
+        Program::Xdp(program) => attach_xdp(program, interface, mode)?,
+        Program::SchedClassifier(program) => match attach_tcx(program, interface) {
+            Err(AttachError::Other { source, .. }) if has_no_tcx(&source) => {
+                return Filter::attach(program, interface, pins).inspect_err(|_| {
+                    // What it needed is of no use any more.
+                    let _ = pins.remove_filter();
+                });
+            }
+            link => link?,
+        },
+        _ => return Err(Error::Missing(mode.program()).into()),
+    };
+    Ok(pins.pin_link(link)?)
+}
+
+fn attach_xdp(program: &mut Xdp, interface: &Interface, mode: Mode) -> Result<FdLink, AttachError> {
+    let flags = if mode == Mode::Native { XdpFlags::Driver } else { XdpFlags::Skb };
+    let id = program.attach(&interface.name, flags).map_err(|source| {
+        let interface = interface.name.clone();
+        if mode == Mode::Native && is_unsupported(&source) {
+            AttachError::NotNative { interface, source }
+        } else {
+            AttachError::Other { interface, mode, source }
+        }
+    })?;
+    let link = program.take_link(id).map_err(|_| no_link(interface))?;
+    FdLink::try_from(link).map_err(|_| no_link(interface))
+}
+
+/// First of all programs: what is not ours goes on to the next one.
+fn attach_tcx(program: &mut SchedClassifier, interface: &Interface) -> Result<FdLink, AttachError> {
+    let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+    let id = program
+        .attach_with_options(&interface.name, TcAttachType::Ingress, options)
+        .map_err(failed(interface, Mode::Tc))?;
+    let link = program.take_link(id).map_err(|_| no_link(interface))?;
+    FdLink::try_from(link).map_err(|_| no_link(interface))
+}
+
+/// Replaces the attached program by the object's, in one step: each packet meets one of the two.
+pub fn swap(ebpf: &mut Ebpf, interface: &Interface, mode: Mode, pins: &Pins) -> Result<(), AttachError> {
+    let program = object::program(ebpf, mode.program())?;
+    let no_link = |_| no_link(interface);
+    match (pins.hold()?, program) {
+        (Hold::Link(link), Program::Xdp(program)) => {
+            let link = XdpLink::try_from(link).map_err(no_link)?;
+            let id = program.attach_to_link(link).map_err(failed(interface, mode))?;
+            // The pin holds the link, so the handle may go, and must not take the program with it.
+            program.take_link(id).map(drop).map_err(failed(interface, mode))
+        }
+        (Hold::Link(link), Program::SchedClassifier(program)) => {
+            let link = SchedClassifierLink::try_from(link).map_err(no_link)?;
+            let id = program.attach_to_link(link).map_err(failed(interface, mode))?;
+            program.take_link(id).map(drop).map_err(failed(interface, mode))
+        }
+        (Hold::Filter(_), Program::SchedClassifier(program)) => Filter::attach(program, interface, pins),
+        _ => Err(Error::Missing(mode.program()).into()),
+    }
+}
+
+/// How the pinned program is attached to an interface; none if it is not any more.
+pub fn find(pins: &Pins, interface: &Interface) -> Result<Option<Mode>, Error> {
+    match pins.hold()? {
+        Hold::Link(link) => mode_of(link.info()?.program_id(), interface),
+        Hold::Filter(filter) => Ok(filter.is_on(interface)?.then_some(Mode::Tc)),
+    }
+}
+
+/// How a program is attached to an interface by a link; none if it is not.
+pub fn mode_of(program: u32, interface: &Interface) -> Result<Option<Mode>, Error> {
+    match interface.xdp.filter(|xdp| xdp.program == Some(program)).map(|xdp| xdp.mode) {
+        Some(XdpMode::Native) => Ok(Some(Mode::Native)),
+        Some(XdpMode::Generic) => Ok(Some(Mode::Generic)),
+        Some(XdpMode::Hardware | XdpMode::Multiple) => Ok(None),
+        None => Ok(tcx_programs(interface)?.contains(&program).then_some(Mode::Tc)),
+    }
+}
+
+/// Waits until a program is not on the interface any more, at most a second.
+///
+/// Before Linux 6.18 the kernel lets go of a link some milliseconds after its last pin is gone, and
+/// tells nobody when. Whoever starts again at once would meet the old program.
+pub async fn until_detached(program: Option<u32>, name: &str) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let Some(program) = program else { return };
+    for _ in 0..100 {
+        match Interface::lookup(name).await {
+            Ok(interface) if matches!(mode_of(program, &interface), Ok(Some(_))) => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+/// The programs at an interface's ingress that links hold, by their ids, in the order in which they
+/// run.
+fn tcx_programs(interface: &Interface) -> Result<Vec<u32>, Error> {
+    match SchedClassifier::query_tcx(&interface.name, TcAttachType::Ingress) {
+        Ok((_, programs)) => Ok(programs.iter().map(aya::programs::ProgramInfo::id).collect()),
+        Err(source) if has_no_tcx(&source) => Ok(Vec::new()),
+        Err(source) => Err(Error::Program { name: Mode::Tc.program(), source }),
+    }
+}
+
+fn failed(interface: &Interface, mode: Mode) -> impl FnOnce(ProgramError) -> AttachError {
+    move |source| AttachError::Other { interface: interface.name.clone(), mode, source }
+}
+
+fn no_link(interface: &Interface) -> AttachError {
+    AttachError::NoLink(interface.name.clone())
+}
+
+impl AttachError {
+    /// What the kernel said, in a few words.
+    fn reason(&self) -> String {
+        match self {
+            Self::NotNative { interface, source } => {
+                let error = os_error(source).map_or_else(|| source.to_string(), ToString::to_string);
+                format!("the driver of {interface} does not take a native program: {error}")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Whether it is the driver that refuses: it has no XDP, or not for the interface as it is set up
+/// (a large MTU, too few queues). Each driver has its own errors for that, so these are all but the
+/// kernel's own.
+fn is_unsupported(error: &ProgramError) -> bool {
+    const KERNELS_OWN: [i32; 5] = [libc::EBUSY, libc::EEXIST, libc::EPERM, libc::ENODEV, libc::EBADF];
+    os_error(error).and_then(io::Error::raw_os_error).is_some_and(|errno| !KERNELS_OWN.contains(&errno))
+}
+
+/// Whether the kernel has never heard of links in TC (before 6.6).
+fn has_no_tcx(error: &ProgramError) -> bool {
+    os_error(error).and_then(io::Error::raw_os_error) == Some(libc::EINVAL)
+}
+
+/// The system's error at the bottom of aya's.
+fn os_error(error: &ProgramError) -> Option<&io::Error> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
+}
