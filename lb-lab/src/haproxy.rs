@@ -1,9 +1,9 @@
 //! HAProxy, as the peer that `xlb` is compared with and migrated from.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::log::Log;
-use crate::{Error, Host, Process, Result, http, wait};
+use crate::{Error, Host, Lab, Process, Result, http, wait};
 
 /// HAProxy on a host; killed when dropped.
 #[derive(Debug)]
@@ -37,6 +37,26 @@ impl HaProxy {
         Err(Error::Timeout { what, context: process.log().text() })
     }
 
+    /// Starts HAProxy on the lab's balancer with the configuration that many have for this job, as it is
+    /// but for the addresses, where the log goes, and what has no part in this: the statistics page, and
+    /// the user that it runs as. Each frontend has a name, a port, and servers with the same port.
+    pub fn start_usual(lab: &Lab, frontends: &[(&str, u16, &[Host])]) -> Result<Self> {
+        let mut configuration = String::from(
+            "global
+  maxconn 4096
+  log stderr format raw local0 notice
+
+defaults
+  log global
+",
+        );
+        for (name, port, servers) in frontends {
+            configuration += &usual(name, *port, lab.balancer.address(), servers);
+        }
+        let (_, port, _) = frontends.first().expect("there is a frontend");
+        Self::start(&lab.balancer, &configuration, SocketAddr::new(lab.balancer.address().into(), *port))
+    }
+
     /// What it writes to stderr.
     #[must_use]
     pub fn log(&self) -> &Log {
@@ -58,4 +78,27 @@ impl HaProxy {
     pub fn stop(self) -> Result<()> {
         self.process.stop().map(drop)
     }
+}
+
+/// A frontend and its backend, as the usual configuration has them.
+fn usual(name: &str, port: u16, address: Ipv4Addr, servers: &[Host]) -> String {
+    let server = |host: &Host| format!("\n  server {host} {}:{port} check fall 3 rise 2", host.address());
+    let servers: String = servers.iter().map(server).collect();
+    format!(
+        "
+frontend {name}
+  bind {address}:{port}
+  mode tcp
+  option tcplog
+  default_backend {name}
+
+backend {name}
+  mode tcp
+  timeout connect 10s
+  timeout client 86400s
+  timeout server 86400s
+  balance roundrobin
+  option tcp-check{servers}
+"
+    )
 }

@@ -26,6 +26,12 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// What a balancer costs: xlb beside HAProxy, nginx, nftables and none, in the lab
+    Peers {
+        /// Arguments of the benchmark, such as --quick or --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// What clients notice when a server dies, behind HAProxy and behind xlb, in the lab
     Failover {
         /// At full size: 500 connections a second, for many minutes in all
@@ -40,6 +46,11 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
             setup::ensure(workspace, &[Need::Ebpf])?;
             privilege::acquire("loading an eBPF program")?;
             process::become_command(bench(workspace, "packet").args(args))
+        }
+        What::Peers { args } => {
+            setup::ensure(workspace, &[Need::Ebpf, Need::Lab, Need::Peers])?;
+            privilege::acquire("making network namespaces")?;
+            process::become_command(bench(workspace, "peers").args(args))
         }
         What::Failover { full } => {
             setup::ensure(workspace, &[Need::Ebpf, Need::Lab])?;

@@ -31,9 +31,7 @@ impl Peer {
     /// Starts it on the lab's balancer.
     pub fn start(self, lab: &Lab) -> Result<Running> {
         match self {
-            Self::HaProxy => {
-                HaProxy::start(&lab.balancer, &haproxy(lab), frontend(lab)).map(Running::HaProxy)
-            }
+            Self::HaProxy => HaProxy::start_usual(lab, &[(NAME, PORT, &lab.servers)]).map(Running::HaProxy),
             Self::Xlb => {
                 let xlb = Xlb::new(env!("CARGO_BIN_EXE_xlb"), &lab.balancer);
                 xlb.start(&xlb_config(lab).to_toml()).map(Running::Xlb)
@@ -65,36 +63,6 @@ fn xlb_config(lab: &Lab) -> Config {
         (check.kind, check.interval, check.timeout) = ("tcp".to_owned(), two_seconds(), two_seconds());
         (check.fall, check.rise) = (3, 2);
     })
-}
-
-/// A configuration in wide use for this job, as it is but for the addresses, where the log goes, and
-/// what has no part in this: the statistics page, and the user that it runs as.
-fn haproxy(lab: &Lab) -> String {
-    let server = |(host, name)| format!("\n  server {name} {host}:{PORT} check fall 3 rise 2");
-    let servers: String = lab.servers.iter().map(|host| (host.address(), host.name())).map(server).collect();
-    let frontend = frontend(lab);
-    format!(
-        "global
-  maxconn 4096
-  log stderr format raw local0 notice
-
-defaults
-  log global
-
-frontend {NAME}
-  bind {frontend}
-  mode tcp
-  option tcplog
-  default_backend {NAME}
-
-backend {NAME}
-  mode tcp
-  timeout connect 10s
-  timeout client 86400s
-  timeout server 86400s
-  balance roundrobin
-  option tcp-check{servers}"
-    )
 }
 
 impl fmt::Display for Peer {

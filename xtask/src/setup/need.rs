@@ -22,6 +22,8 @@ pub enum Need {
     Ebpf,
     /// To run the lab of network namespaces.
     Lab,
+    /// To compare with other balancers in the lab.
+    Peers,
     /// To check format and lints.
     Lint,
     /// To build for arm64 on another architecture.
@@ -34,6 +36,7 @@ impl Need {
         match self {
             Self::Ebpf => compiler().into_iter().chain(llvm(workspace)).collect(),
             Self::Lab => lab(),
+            Self::Peers => peers(),
             Self::Lint => lint(),
             Self::Arm64 => arm64().into_iter().chain(arm64_linker()).collect(),
         }
@@ -71,6 +74,16 @@ fn lab() -> Vec<Package> {
         ("ping", "iputils-ping", "asks whether the balancer's host still answers"),
         ("tcpdump", "tcpdump", "captures what the balancer sent"),
     ])
+}
+
+fn peers() -> Vec<Package> {
+    let mut missing = packages_of(&[
+        ("wrk", "wrk", "asks web servers as fast as it can"),
+        ("iperf3", "iperf3", "moves bytes as fast as it can"),
+        ("nft", "nftables", "tells the kernel to balance by itself"),
+    ]);
+    missing.extend(not_installed(&["libnginx-mod-stream"], "makes a balancer of nginx"));
+    missing
 }
 
 fn lint() -> Vec<Package> {

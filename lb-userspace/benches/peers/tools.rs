@@ -1,0 +1,117 @@
+//! The programs that make load: wrk and iperf3.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lb_lab::Host;
+use serde::Deserialize;
+
+use crate::cpu;
+
+/// Connections of wrk at once.
+const CONNECTIONS: &str = "32";
+
+/// What wrk has seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Requests {
+    pub count: f64,
+    pub seconds: f64,
+    /// Milliseconds that half of them, and all but a hundredth, took at most.
+    pub p50: f64,
+    pub p99: f64,
+}
+
+/// Asks for the servers' names as fast as it can, or at a pace, over connections that last or that are
+/// closed by the server after each answer.
+pub fn wrk(
+    host: &Host,
+    target: SocketAddr,
+    duration: Duration,
+    keep_alive: bool,
+    pause: Option<Duration>,
+) -> Result<Requests> {
+    let mut script = String::new();
+    if let Some(pause) = pause {
+        script += &format!("function delay() return {} end\n", pause.as_millis());
+    }
+    if !keep_alive {
+        script += "wrk.headers[\"Connection\"] = \"close\"\n";
+    }
+    let script = host.sandbox().write("wrk.lua", &script)?.display().to_string();
+    let (seconds, url) = (format!("{}s", duration.as_secs()), format!("http://{target}/"));
+    let arguments = [
+        "-c",
+        cpu::CLIENT,
+        "wrk",
+        "-t1",
+        "-c",
+        CONNECTIONS,
+        "--latency",
+        "-d",
+        &seconds,
+        "-s",
+        &script,
+        &url,
+    ];
+    let output = host.run("taskset", &arguments)?;
+    ensure!(!output.contains("Non-2xx"), "wrk got other answers than it should: {output}");
+    parse_wrk(&output).with_context(|| format!("unknown output of wrk: {output}"))
+}
+
+fn parse_wrk(output: &str) -> Option<Requests> {
+    let words = |start: &str| {
+        let line = output.lines().map(str::trim).find(|line| line.starts_with(start));
+        line.map(|line| line.split_whitespace().collect::<Vec<_>>())
+    };
+    // "12345 requests in 2.00s, 1.23MB read"
+    let summary = output.lines().map(str::trim).find(|line| line.contains(" requests in "))?;
+    let summary: Vec<_> = summary.split_whitespace().collect();
+    let percentile = |start| milliseconds(words(start)?.get(1)?);
+    Some(Requests {
+        count: summary.first()?.parse().ok()?,
+        seconds: milliseconds(summary.get(3)?.trim_end_matches(','))? / 1000.0,
+        p50: percentile("50%")?,
+        p99: percentile("99%")?,
+    })
+}
+
+/// A time as wrk writes it.
+fn milliseconds(text: &str) -> Option<f64> {
+    let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0), ("m", 60_000.0)];
+    units.into_iter().find_map(|(unit, factor)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor))
+}
+
+/// What iperf3 has moved.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bulk {
+    pub bytes: f64,
+    pub seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Iperf {
+    end: End,
+}
+
+#[derive(Deserialize)]
+struct End {
+    sum_received: Sum,
+}
+
+#[derive(Deserialize)]
+struct Sum {
+    bytes: f64,
+    seconds: f64,
+}
+
+/// Moves bytes by iperf3 with more arguments, such as `-R` for towards the client.
+pub fn iperf(host: &Host, target: SocketAddr, duration: Duration, more: &[&str]) -> Result<Bulk> {
+    let (address, port) = (target.ip().to_string(), target.port().to_string());
+    let seconds = duration.as_secs().to_string();
+    let arguments = ["-c", cpu::CLIENT, "iperf3", "--json", "-c", &address, "-p", &port, "-t", &seconds];
+    let output = host.run("taskset", &[&arguments[..], more].concat())?;
+    let Iperf { end: End { sum_received: Sum { bytes, seconds } } } =
+        serde_json::from_str(&output).with_context(|| format!("unknown output of iperf3: {output}"))?;
+    Ok(Bulk { bytes, seconds })
+}
