@@ -40,6 +40,10 @@ impl HaProxy {
     /// Starts HAProxy on the lab's balancer with the configuration that many have for this job, as it is
     /// but for the addresses, where the log goes, and what has no part in this: the statistics page, and
     /// the user that it runs as. Each frontend has a name, a port, and servers with the same port.
+    ///
+    /// # Panics
+    ///
+    /// Without any frontend.
     pub fn start_usual(lab: &Lab, frontends: &[(&str, u16, &[Host])]) -> Result<Self> {
         let mut configuration = String::from(
             "global

@@ -1,5 +1,6 @@
 //! What is measured.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -80,7 +81,10 @@ impl Case {
         let client = &lab.lan_clients[0];
         let before = cpu::busy()?;
         let (count, seconds, latency) = match self {
-            Self::Bulk { down, kind } => bulk(client, peer.bulk(lab), duration, down, kind)?,
+            Self::Bulk { down, kind } => {
+                let tools::Bulk { bytes, seconds } = kind.run(client, peer.bulk(lab), duration, down)?;
+                (bytes / 1e9, seconds, None)
+            }
             requests => {
                 let keep_alive = matches!(requests, Self::Requests | Self::PacedRequests);
                 let is_paced = matches!(requests, Self::PacedConnections | Self::PacedRequests);
@@ -125,21 +129,17 @@ impl Case {
     }
 }
 
-fn bulk(
-    client: &Host,
-    target: std::net::SocketAddr,
-    duration: Duration,
-    down: bool,
-    kind: Kind,
-) -> Result<(f64, f64, Option<(f64, f64)>)> {
-    let mut more = match kind {
-        Kind::One => vec![],
-        Kind::Many => vec!["-P", STREAMS],
-        Kind::Paced => vec!["-b", PACE],
-    };
-    if down {
-        more.push("-R");
+impl Kind {
+    /// Moves bytes towards the client, or from it.
+    fn run(self, client: &Host, target: SocketAddr, duration: Duration, down: bool) -> Result<tools::Bulk> {
+        let mut more = match self {
+            Self::One => vec![],
+            Self::Many => vec!["-P", STREAMS],
+            Self::Paced => vec!["-b", PACE],
+        };
+        if down {
+            more.push("-R");
+        }
+        tools::iperf(client, target, duration, &more)
     }
-    let tools::Bulk { bytes, seconds } = tools::iperf(client, target, duration, &more)?;
-    Ok((bytes / 1e9, seconds, None))
 }

@@ -65,8 +65,15 @@ impl Servers {
 
 impl Peer {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 6] =
-        [Self::Nobody, Self::HaProxy, Self::Nginx, Self::Nftables, Self::Xlb("native"), Self::Xlb("generic")];
+    pub const ALL: [Self; 7] = [
+        Self::Nobody,
+        Self::HaProxy,
+        Self::Nginx,
+        Self::Nftables,
+        Self::Xlb("native"),
+        Self::Xlb("generic"),
+        Self::Xlb("tc"),
+    ];
 
     /// Why this machine cannot have it.
     pub fn is_missing(self) -> Option<&'static str> {
@@ -114,8 +121,9 @@ impl Peer {
 /// nginx as a TCP proxy, with the defaults of its documentation.
 fn nginx(lab: &Lab) -> Result<Process> {
     let host = &lab.balancer;
-    let upstream = |servers: &[Host], port| -> String {
-        servers.iter().map(|server| format!("server {}:{port}; ", server.address())).collect()
+    let upstream = |servers: &[Host], port| {
+        let servers = servers.iter().map(|server| format!("server {}:{port};", server.address()));
+        servers.collect::<Vec<_>>().join(" ")
     };
     let configuration = format!(
         "load_module {STREAM_MODULE};

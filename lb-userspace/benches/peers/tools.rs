@@ -31,13 +31,9 @@ pub fn wrk(
     keep_alive: bool,
     pause: Option<Duration>,
 ) -> Result<Requests> {
-    let mut script = String::new();
-    if let Some(pause) = pause {
-        script += &format!("function delay() return {} end\n", pause.as_millis());
-    }
-    if !keep_alive {
-        script += "wrk.headers[\"Connection\"] = \"close\"\n";
-    }
+    let delay = pause.map(|pause| format!("function delay() return {} end\n", pause.as_millis()));
+    let close = if keep_alive { "" } else { "wrk.headers[\"Connection\"] = \"close\"\n" };
+    let script = format!("{}{close}", delay.unwrap_or_default());
     let script = host.sandbox().write("wrk.lua", &script)?.display().to_string();
     let (seconds, url) = (format!("{}s", duration.as_secs()), format!("http://{target}/"));
     let arguments = [
