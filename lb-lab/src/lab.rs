@@ -130,6 +130,7 @@ impl Lab {
             plug(host, last_router, ETHERNET_MTU)?;
             route(host, LAN, address(FAR, 1))?;
         }
+        self.wire_to_switch(&self.balancer, ETHERNET_MTU)?;
         if topology.offloads {
             self.merge_everywhere()?;
         } else {
