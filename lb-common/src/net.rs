@@ -24,9 +24,7 @@ impl Addr {
     pub const fn wire(self) -> u32 {
         self.0
     }
-}
 
-impl Addr {
     /// Whether packets may come from this address, as far as the address tells (RFC 1122 §3.2.1.3): not
     /// from "this network", a loopback interface, a group, or everybody.
     #[inline(always)]

@@ -49,6 +49,12 @@ const _: () = assert!(size_of::<Syn>() == 64);
 pub struct Owner(u64);
 
 impl Owner {
+    /// Of a place that is free.
+    pub const NOBODY: Self = Self(0);
+
+    /// Of a place that is being written. No slot has this number.
+    pub const BUSY: Self = Self(u64::MAX);
+
     /// The connection that has a slot in a generation.
     #[inline(always)]
     #[must_use]
@@ -80,6 +86,7 @@ mod tests {
         assert_ne!(Owner::new(1, 1), Owner::new(1, 2));
         assert_ne!(Owner::new(1, 1), Owner::new(1 + SYNS, 1));
         assert_eq!(Owner::new(1, 1).place(), Owner::new(1 + SYNS, 9).place());
-        assert_ne!(Owner::new(0, 1), Owner::default());
+        assert_ne!(Owner::new(0, 1), Owner::NOBODY);
+        assert_ne!(Owner::new(u32::MAX, u16::MAX), Owner::BUSY);
     }
 }

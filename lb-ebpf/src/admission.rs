@@ -62,11 +62,13 @@ fn reap(frontend: u16) {
         let number = (hand + u64::from(next)).checked_rem(u64::from(settings.slots()));
         let Some(slot) = number.and_then(|number| SlotRef::get(number as u32)) else { return };
         let (is_held, word) = slot.is_held(&context);
+        // From its release on it may be another's.
+        let frontend = slot.fields().tuple.frontend();
         if word.state() == State::Established && !is_held && slot.release(word) {
-            count(slot.fields().tuple.frontend(), -1);
+            count(frontend, -1);
         }
     }
 }
 
 /// Slots that are looked at for one SYN.
-const REAPED: u32 = 32;
+const REAPED: u32 = 64;

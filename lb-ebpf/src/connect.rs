@@ -17,7 +17,7 @@ use lb_common::time::Tick;
 
 use crate::packet::Frame;
 use crate::parse;
-use crate::slots::{self, SlotRef};
+use crate::slots::{self, SlotRef, clear};
 use crate::{Context, admission, atomic, conntrack, index, maps, retry};
 
 /// The number of a slot: a result with it fits a register, one with a [`SlotRef`] the stack.
@@ -259,14 +259,6 @@ fn at_turn(frontend: &Frontend, ring: RingRef, turn: u64) -> Option<(&'static [u
 
 /// How far along the ring a server is searched that was not tried.
 const NEIGHBOURS: usize = 8;
-
-/// Makes a field zero. Volatile, so that LLVM does not join several to a call of `memset`, which takes
-/// stack: 512 bytes are all that functions that call each other have.
-#[inline(always)]
-fn clear(field: &mut u64) {
-    // SAFETY: a reference may be written through.
-    unsafe { core::ptr::from_mut(field).write_volatile(0) };
-}
 
 /// Writes everything but the state word into a claimed slot.
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Finds the connection of a packet and keeps its state.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use lb_common::counters::PathCounters;
 use lb_common::event::Failure;
 use lb_common::frontend::Frontend;
@@ -10,12 +10,13 @@ use lb_common::reason::Reason;
 use lb_common::server::Server;
 use lb_common::slot::{Ends, Slot, Word};
 use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, Seq, State};
+use lb_common::time::Tick;
 
 use crate::connect;
 use crate::packet::{Frame, Packet};
 use crate::parse::{self, Headers};
 use crate::rewrite::Rewrite;
-use crate::slots::SlotRef;
+use crate::slots::{SlotRef, clear};
 use crate::{Context, admission, index, maps};
 
 /// How often a change of state is tried against others'.
@@ -155,14 +156,24 @@ fn unless_refused(slot: SlotRef, word: Word, segment: &Segment) -> Result<Word, 
 #[inline(always)]
 fn begun_anew(slot: SlotRef, word: Word, segment: &Segment) -> Word {
     let Some(details) = slot.details() else { return word };
-    let isn = details.challenged;
-    let opened = word.with(State::SynSent, Fins::NONE);
-    if !tcp::is_answer_anew(isn, segment) || !slot.swap(word, opened) {
+    let (isn, fields) = (details.challenged, slot.fields());
+    if !tcp::is_answer_anew(isn, segment) {
         return word;
     }
-    let fields = slot.fields();
+    // Before the state: by the time of the former connection the new one would look expired.
+    // SAFETY: the helper has no preconditions.
+    fields.last_seen = Tick::from_jiffies(unsafe { bpf_jiffies64() });
+    let opened = word.with(State::SynSent, Fins::NONE);
+    if !slot.swap(word, opened) {
+        return word;
+    }
     fields.sides = tcp::open(isn, isn.plus(1));
+    fields.packets = [0; 2];
+    fields.bytes.iter_mut().for_each(clear);
+    clear(&mut details.answered_at);
+    clear(&mut details.closed_at);
     details.challenged = Seq(0);
+    details.packets_high = [0; 2];
     // SAFETY: the helper has no preconditions.
     details.opened_at = unsafe { bpf_ktime_get_ns() };
     admission::count(fields.tuple.frontend(), -1);

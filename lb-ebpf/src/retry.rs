@@ -22,7 +22,7 @@ pub fn keep(frame: &impl Frame, slot: SlotNumber, tried: Servers) {
     let packet = frame.packet();
     let (Some(place), Some(headers)) = (maps::syn(owner), parse::headers(&packet)) else { return };
     // SAFETY: a whole element of the map.
-    if !unsafe { take(place) } {
+    if !unsafe { take(place, owner_of(place)) } {
         return;
     }
     // SAFETY: as above, and nobody else writes it.
@@ -39,27 +39,38 @@ pub fn keep(frame: &impl Frame, slot: SlotNumber, tried: Servers) {
         if i * 4 >= length {
             break;
         }
-        let Some(word) = packet.header::<[u8; 4]>(TCP_OFFSET + TcpHdr::LEN + i * 4) else { return };
+        let Some(word) = packet.header::<[u8; 4]>(TCP_OFFSET + TcpHdr::LEN + i * 4) else {
+            // SAFETY: as above.
+            return unsafe { set_owner(place, Owner::NOBODY) };
+        };
         copy.options[i] = u32::from_ne_bytes(*word);
     }
     // SAFETY: as above.
     unsafe { set_owner(place, owner) };
 }
 
-/// Makes a copy nobody's, while it is written: it may have been another's until now, who sees so before
-/// it sees anything of what is written. Tells whether this is the only one who writes.
+/// Takes a copy away from an owner, to be written: whoever still reads it sees so before it sees anything
+/// of what is written. Tells whether it did; nobody does whose place another CPU is writing.
 ///
 /// # Safety
 ///
 /// `copy` is a whole element of the map.
 #[inline(always)]
-unsafe fn take(copy: *mut Syn) -> bool {
+unsafe fn take(copy: *mut Syn, owner: Owner) -> bool {
     // SAFETY: the caller's promise; the owner is aligned, and written elsewhere only by `set_owner`.
-    unsafe {
-        let owner = &raw mut (*copy).owner;
-        let former = owner.read_volatile();
-        atomic::swap_u64(owner.cast(), former.word(), Owner::default().word())
-    }
+    owner != Owner::BUSY
+        && unsafe { atomic::swap_u64((&raw mut (*copy).owner).cast(), owner.word(), Owner::BUSY.word()) }
+}
+
+/// Whose a copy is.
+///
+/// # Safety
+///
+/// As [`take`].
+#[inline(always)]
+unsafe fn owner_of(copy: *const Syn) -> Owner {
+    // SAFETY: the caller's promise; volatile, because other CPUs change it.
+    unsafe { (&raw const (*copy).owner).read_volatile() }
 }
 
 /// Those of a SYN's flags that say something: SYN, and the two that offer ECN.
@@ -212,7 +223,8 @@ fn open(next: Next) -> Option<SlotNumber> {
         // Another answer has overtaken this one, and the server has taken the connection.
         return None;
     }
-    let old = copy(slot)?;
+    copy(slot)?;
+    let former = owner(slot);
     let fields = slot.fields();
     let (tuple, from) = (fields.tuple, fields.server());
     let first = isn(slot);
@@ -227,21 +239,31 @@ fn open(next: Next) -> Option<SlotNumber> {
     let slot = SlotRef::get(connect::open(tuple, ends, isn, since).ok()?)?;
     maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
     conntrack::account(slot, Direction::ToServer, 0);
-    pass_on(old, owner(slot), next.number())?;
+    if !pass_on(former, owner(slot), next.number()) {
+        give_back(slot);
+        return None;
+    }
     Some(slot.number)
 }
 
-/// Makes the copy of a SYN that was offered to one more server another slot's, at another place or at
-/// the same.
+/// No SYN leaves for this slot after all: its server is not to be blamed for its silence.
 #[inline(always)]
-fn pass_on(old: &'static Syn, owner: Owner, server: u16) -> Option<()> {
-    let former = old.owner;
+fn give_back(slot: SlotRef) {
+    let (word, _) = slot.head();
+    let _ = slot.release(word);
+}
+
+/// Makes the copy of a SYN that was offered to one more server another slot's, at another place or at
+/// the same; unless another SYN has taken one of the places meanwhile.
+#[inline(always)]
+fn pass_on(former: Owner, owner: Owner, server: u16) -> bool {
     // Not references: they may be the same.
-    let (old, new) = (&raw const *old, maps::syn(owner)?);
+    let (Some(old), Some(new)) = (maps::syn(former), maps::syn(owner)) else { return false };
+    let stays = owner.place() == former.place();
     // SAFETY: whole elements of the map.
     unsafe {
-        if !take(new) {
-            return None;
+        if !take(new, if stays { former } else { owner_of(new) }) {
+            return false;
         }
         (*new).tried = (*old).tried.and(server);
         (*new).window = (*old).window;
@@ -254,13 +276,10 @@ fn pass_on(old: &'static Syn, owner: Owner, server: u16) -> Option<()> {
             // Volatile, so that LLVM does not make it a call of `memmove`: that takes stack.
             (&raw mut (*new).options[i]).write_volatile((*old).options[i]);
         }
-        // Another SYN may have taken the place meanwhile; where both are one, it is nobody's.
-        if owner.place() != former.place() && !is_still(old, former) {
-            return None;
-        }
-        set_owner(new, owner);
+        let is_whole = stays || is_still(old, former);
+        set_owner(new, if is_whole { owner } else { Owner::NOBODY });
+        is_whole
     }
-    Some(())
 }
 
 /// The number of a connection's SYN.
@@ -272,13 +291,17 @@ fn isn(slot: SlotRef) -> Seq {
 /// Makes the frame the SYN of a connection that was just moved to another server.
 #[inline(never)]
 fn send(frame: &impl Frame, slot: SlotNumber) -> bool {
-    make(frame, slot).is_some()
+    let Some(slot) = SlotRef::get(slot) else { return false };
+    let is_made = make(frame, slot).is_some();
+    if !is_made {
+        give_back(slot);
+    }
+    is_made
 }
 
 #[inline(always)]
-fn make(frame: &impl Frame, slot: SlotNumber) -> Option<()> {
+fn make(frame: &impl Frame, slot: SlotRef) -> Option<()> {
     let context = Context::now()?;
-    let slot = SlotRef::get(slot)?;
     let addressing = conntrack::to_server(&context, slot).ok()?;
     let copy = copy(slot)?;
     answer::syn(frame, &context.setup.settings, addressing, isn(slot), copy)?;

@@ -180,6 +180,14 @@ pub unsafe fn position(cursor: *mut Cursor) -> u64 {
     unsafe { (&raw const (*cursor).position).read_volatile() }
 }
 
+/// Makes a field zero. Volatile, so that LLVM does not join several to a call of `memset`, which takes
+/// stack: 512 bytes are all that functions that call each other have.
+#[inline(always)]
+pub fn clear(field: &mut u64) {
+    // SAFETY: a reference may be written through.
+    unsafe { core::ptr::from_mut(field).write_volatile(0) };
+}
+
 /// A slot that could be taken away from its connection.
 struct Candidate {
     slot: SlotRef,

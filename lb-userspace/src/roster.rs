@@ -80,7 +80,7 @@ impl Roster {
     /// How the program is attached, if it is.
     #[must_use]
     pub fn mode(&self) -> Option<Mode> {
-        Mode::ALL.into_iter().find(|mode| mode.to_string() == self.status.mode)
+        Mode::named(&self.status.mode)
     }
 
     /// The program was attached.
@@ -89,10 +89,15 @@ impl Roster {
         self.status.mode_reason.clone_from(&attached.reason);
     }
 
-    /// The program is not attached any more, because its interface is gone.
+    /// The program is not attached any more, because its interface is gone. Why it was attached so is
+    /// kept for the case that it has only had another name for a while.
     pub fn set_detached(&mut self) {
         self.status.mode.clear();
-        "the interface is gone".clone_into(&mut self.status.mode_reason);
+    }
+
+    /// The program was attached all the time, or is again, as it was.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.status.mode = mode.to_string();
     }
 
     /// A server was checked.

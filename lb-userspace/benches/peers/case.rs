@@ -55,6 +55,8 @@ pub struct Sample {
     pub latency: Option<(f64, f64)>,
     /// CPU seconds of the whole machine for each of them.
     pub cpu: f64,
+    /// Connections that failed, and requests without an answer.
+    pub errors: u64,
 }
 
 impl Case {
@@ -80,22 +82,22 @@ impl Case {
     pub fn measure(self, lab: &Lab, peer: Peer, duration: Duration) -> Result<Sample> {
         let client = &lab.lan_clients[0];
         let before = cpu::busy()?;
-        let (count, seconds, latency) = match self {
+        let (count, seconds, latency, errors) = match self {
             Self::Bulk { down, kind } => {
                 let tools::Bulk { bytes, seconds } = kind.run(client, peer.bulk(lab), duration, down)?;
-                (bytes / 1e9, seconds, None)
+                (bytes / 1e9, seconds, None, 0)
             }
             requests => {
                 let keep_alive = matches!(requests, Self::Requests | Self::PacedRequests);
                 let is_paced = matches!(requests, Self::PacedConnections | Self::PacedRequests);
                 let pause = is_paced.then_some(PAUSE);
-                let Requests { count, seconds, p50, p99 } =
+                let Requests { count, seconds, p50, p99, errors } =
                     tools::wrk(client, peer.web(lab), duration, keep_alive, pause)?;
-                (count, seconds, Some((p50, p99)))
+                (count, seconds, Some((p50, p99)), errors)
             }
         };
         let cpu = (cpu::busy()? - before) / count;
-        Ok(Sample { rate: count / seconds, latency, cpu })
+        Ok(Sample { rate: count / seconds, latency, cpu, errors })
     }
 
     /// What the CPU's share is counted by, and how many of them.

@@ -16,6 +16,14 @@ pub struct Report {
     skipped: BTreeMap<Peer, &'static str>,
 }
 
+/// All of the JSON.
+#[derive(Serialize)]
+struct Document {
+    rows: Vec<Row>,
+    /// Peers that this machine does not have, and why.
+    skipped: BTreeMap<String, &'static str>,
+}
+
 /// One row of a table, and one object of the JSON.
 #[derive(Serialize)]
 struct Row {
@@ -27,6 +35,8 @@ struct Row {
     spread: f64,
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
+    /// Connections that failed and requests without an answer, in all rounds.
+    errors: u64,
     /// CPU seconds of the whole machine for a number of them.
     cpu: f64,
     cpu_unit: &'static str,
@@ -50,7 +60,10 @@ impl Report {
 
     /// As a script reads it.
     pub fn json(&self) -> impl Serialize {
-        Case::ALL.into_iter().flat_map(|case| self.rows(case)).collect::<Vec<_>>()
+        let rows: Vec<_> = Case::ALL.into_iter().flat_map(|case| self.rows(case)).collect();
+        let skipped: BTreeMap<_, _> =
+            self.skipped.iter().map(|(peer, reason)| (peer.to_string(), *reason)).collect();
+        Document { rows, skipped }
     }
 
     /// As a person does: a table for each case.
@@ -65,6 +78,7 @@ impl Report {
                 "±",
                 "p50 ms",
                 "p99 ms",
+                "errors",
                 &format!("CPU s per {unit}"),
                 "balancer's share",
                 "rate × HAProxy",
@@ -102,6 +116,7 @@ impl Report {
                 spread: spread(samples) / rate,
                 p50_ms: latency(|l| l.0),
                 p99_ms: latency(|l| l.1),
+                errors: samples.iter().map(|sample| sample.errors).sum(),
                 cpu: median(peer, |s| s.cpu) * units,
                 cpu_unit,
                 cpu_share: share(peer),
@@ -114,7 +129,7 @@ impl Report {
 }
 
 impl Row {
-    fn cells(&self, case: Case) -> [String; 9] {
+    fn cells(&self, case: Case) -> [String; 10] {
         let latency = |value: Option<f64>| value.map_or(String::new(), |ms| format!("{ms:.2}"));
         let rate = if self.rate < 100.0 { format!("{:.3}", self.rate) } else { format!("{:.0}", self.rate) };
         let is_nobody = self.peer == Peer::Nobody.to_string();
@@ -125,6 +140,7 @@ impl Row {
             format!("{:.0} %", self.spread * 100.0),
             latency(self.p50_ms),
             latency(self.p99_ms),
+            self.errors.to_string(),
             format!("{:.2}", self.cpu),
             ratio(self.cpu_share),
             if case.is_paced() { String::new() } else { ratio(self.rate_ratio) },

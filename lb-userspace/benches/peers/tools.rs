@@ -20,6 +20,8 @@ pub struct Requests {
     /// Milliseconds that half of them, and all but a hundredth, took at most.
     pub p50: f64,
     pub p99: f64,
+    /// Connections that failed, and requests without an answer.
+    pub errors: u64,
 }
 
 /// Asks for the servers' names as fast as it can, or at a pace, over connections that last or that are
@@ -64,11 +66,15 @@ fn parse_wrk(output: &str) -> Option<Requests> {
     let summary = output.lines().map(str::trim).find(|line| line.contains(" requests in "))?;
     let summary: Vec<_> = summary.split_whitespace().collect();
     let percentile = |start| milliseconds(words(start)?.get(1)?);
+    // "Socket errors: connect 0, read 3, write 0, timeout 0", where there are any.
+    let errors = words("Socket errors:").into_iter().flatten();
+    let errors = errors.filter_map(|word| word.trim_end_matches(',').parse::<u64>().ok()).sum();
     Some(Requests {
         count: summary.first()?.parse().ok()?,
         seconds: milliseconds(summary.get(3)?.trim_end_matches(','))? / 1000.0,
         p50: percentile("50%")?,
         p99: percentile("99%")?,
+        errors,
     })
 }
 

@@ -123,8 +123,8 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Takes over the data plane that is there. Until the maps are changed, nothing is, and whatever
-    /// fails leaves it as it was.
+    /// Takes over the data plane that is there. Until the maps are changed, nothing is, and what fails by
+    /// then leaves it as it was; what fails later leaves it with the new configuration and the old program.
     async fn adopt(
         options: Options,
         config: Config,
@@ -206,12 +206,25 @@ impl Agent {
     pub(super) fn attach_if_lost(&mut self, interface: &Interface) -> Result<(), Error> {
         let pins = &self.options.pins;
         // While the start waits for next hops nothing is attached yet, and it attaches last.
-        if pins.find()? != Found::DataPlane || attach::find(pins, interface)?.is_some() {
+        if pins.find()? != Found::DataPlane {
             return Ok(());
+        }
+        if let Some(mode) = attach::find(pins, interface)? {
+            return self.is_attached(mode);
         }
         let mut ebpf = pins.load(self.options.object, plan::sizes(&self.config))?;
         attach::load(&mut ebpf, interface, plan::mode(&self.config))?;
         self.attach_again(&mut ebpf, interface)
+    }
+
+    /// The program is where it should be; the status may have said otherwise while nobody knew the
+    /// interface by its name.
+    fn is_attached(&mut self, mode: Mode) -> Result<(), Error> {
+        if self.roster.mode() == Some(mode) {
+            return Ok(());
+        }
+        self.roster.set_mode(mode);
+        self.publish()
     }
 
     fn attach_again(&mut self, ebpf: &mut Ebpf, interface: &Interface) -> Result<(), Error> {

@@ -119,7 +119,7 @@ pub(super) fn name(server: &Server) -> String {
 
 /// The mode that the agent has chosen.
 pub(super) fn mode(name: &str) -> Option<Mode> {
-    Mode::ALL.into_iter().find(|mode| mode.to_string() == name)
+    Mode::named(name)
 }
 
 #[cfg(test)]

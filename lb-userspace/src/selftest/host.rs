@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(outcome("bcmgenet", "native"), Outcome::Ok);
         assert_eq!(outcome("veth", "native"), Outcome::Note);
         assert_eq!(outcome("virtio_net", "generic"), Outcome::Note);
-        assert_eq!(outcome("veth", "tc"), Outcome::Ok);
+        assert_eq!(outcome("bcmgenet", "tc"), Outcome::Ok);
         assert_eq!(outcome("veth", "tc"), Outcome::Ok);
     }
 }

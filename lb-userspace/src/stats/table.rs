@@ -24,10 +24,13 @@ fn summary(snapshot: &Snapshot) -> String {
     };
     let memory = human::bytes(snapshot.memory_bytes());
     let Snapshot { interface, mode, mode_reason, .. } = snapshot;
-    let mode = if mode.is_empty() { "not attached" } else { mode };
+    let (mode, reason) = match mode.as_str() {
+        "" => ("not attached", "the interface is gone"),
+        mode => (mode, mode_reason.as_str()),
+    };
     format!(
         "interface {interface} ({mode}), agent {agent}, memory of maps {memory}\n\
-         mode {mode}: {mode_reason}\n"
+         mode {mode}: {reason}\n"
     )
 }
 

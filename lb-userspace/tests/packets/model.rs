@@ -182,7 +182,7 @@ impl Connection {
         self.isn = isn;
         self.sent = [isn.wrapping_add(1), 0];
         self.acked = [0, isn.wrapping_add(1)];
-        (self.asked, self.offers, self.challenged) = (vec![self.server], 1, None);
+        (self.asked, self.offers, self.challenged, self.quiet) = (vec![self.server], 1, None, 0);
         true
     }
 

@@ -124,11 +124,11 @@ fn attempts_that_were_given_up_fill_nobodys_buckets() {
     // All of them live: the client's two buckets have sixteen places.
     for _ in 0..=TIMEOUTS.connect.0 / REDISPATCH_AFTER.0 {
         for _ in 1..MAX_OFFERS {
-            slots.insert(connection.nat.port());
+            slots.insert((connection.server, connection.nat));
             let out = rig.run(&connection.challenge().bytes());
             connection = connection.moved(&rig, &syn(CLIENT), out, Reason::StalePort);
         }
-        slots.insert(connection.nat.port());
+        slots.insert((connection.server, connection.nat));
         rig.age(CLIENT.socket, REDISPATCH_AFTER);
         connection = Connection::open(&rig, CLIENT);
     }

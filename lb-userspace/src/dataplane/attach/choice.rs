@@ -50,7 +50,14 @@ pub fn choose(wanted: WantedMode, interface: &Interface) -> Choice {
         WantedMode::Auto => Choice {
             first: Mode::Native,
             others: &[Mode::Tc, Mode::Generic],
-            reason: format!("the driver of {name} ({driver}) takes it, and checksums come filled in"),
+            reason: match interface.has_native_xdp {
+                Some(_) => format!("the driver of {name} ({driver}) takes it, and checksums come filled in"),
+                // Before Linux 6.3.
+                None => format!(
+                    "checksums come filled in to {name} ({driver}), and only an attempt tells whether its \
+                     driver takes native XDP"
+                ),
+            },
         },
     }
 }
@@ -94,8 +101,11 @@ mod tests {
             "mode native: the driver of eth0 (igb) takes it, and checksums come filled in; \
              where that cannot be attached, tc"
         );
-        // Only an attempt tells.
-        assert_eq!(choice("bcmgenet", None), choice("bcmgenet", Some(true)));
+        assert_eq!(
+            choice("bcmgenet", None),
+            "mode native: checksums come filled in to eth0 (bcmgenet), and only an attempt tells whether its \
+             driver takes native XDP; where that cannot be attached, tc"
+        );
         assert_eq!(
             choice("bcmgenet", Some(false)),
             "mode tc: the driver of eth0 (bcmgenet) has no native XDP; where that cannot be attached, generic"

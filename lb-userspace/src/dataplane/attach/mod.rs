@@ -78,7 +78,8 @@ pub enum AttachError {
     Dataplane(#[from] Error),
 }
 
-/// An attached program: it stays on the interface until its pins are removed.
+/// An attached program. One in a link stays on the interface until its pins are removed, one in a filter
+/// until that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
     /// The mode that was taken.
@@ -90,6 +91,12 @@ pub struct Attached {
 impl Mode {
     /// All modes.
     pub const ALL: [Self; 3] = [Self::Native, Self::Generic, Self::Tc];
+
+    /// The mode with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.to_string() == name)
+    }
 
     /// The name of its program in the object.
     #[must_use]
