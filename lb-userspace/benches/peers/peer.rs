@@ -146,8 +146,10 @@ stream {{
     );
     let path = host.sandbox().write("nginx-peer.conf", &configuration)?;
     let prefix = host.sandbox().file("");
+    // Its workers end with it, however it ends: it is the first process of a namespace of its own.
+    let own = ["--pid", "--fork", "--kill-child", "/usr/sbin/nginx"];
     let arguments = ["-e", "stderr", "-p", &prefix.to_string_lossy(), "-c", &path.to_string_lossy()];
-    let process = host.spawn("/usr/sbin/nginx", &arguments)?;
+    let process = host.spawn("unshare", &[&own[..], &arguments[..]].concat())?;
     wait::for_listener(host, SocketAddr::new(host.address().into(), WEB_PORT))?;
     Ok(process)
 }
