@@ -17,6 +17,7 @@ pub mod event;
 pub mod frontend;
 pub mod index;
 pub mod local;
+pub mod nat;
 pub mod net;
 pub mod reason;
 pub mod ring;
@@ -30,4 +31,4 @@ pub mod time;
 
 /// The version of all layouts in this crate together. A data plane that was pinned with another
 /// version cannot be adopted or read.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;

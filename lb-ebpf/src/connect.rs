@@ -176,7 +176,8 @@ pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64) -> Result<SlotNumber
         return Err(Reason::NoNextHop);
     }
     let (slot, claimed) = slots::claim(context, server.first_slot, number).ok_or(Reason::NoSlot)?;
-    fill(slot, tuple, ends, isn, context.now);
+    let nat = context.setup.settings.nat_of(slot.number.wrapping_sub(server.first_slot));
+    fill(slot, tuple, ends.with_nat(nat), isn, context.now);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let entry = Entry::new(hash.tag(), claimed.generation(), slot.number);
     if !index::insert(context, hash, entry) {
