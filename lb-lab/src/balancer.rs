@@ -89,16 +89,21 @@ impl Xlb {
 
     /// What `xlb stats` tells, whether or not an agent runs.
     pub fn stats(&self) -> Result<Stats> {
-        self.json("stats")
+        self.json("stats", &[])
     }
 
     /// What `xlb connections` tells, whether or not an agent runs.
     pub fn connections(&self) -> Result<Vec<Connection>> {
-        self.json("connections")
+        self.connections_where(&[])
     }
 
-    fn json<T: DeserializeOwned>(&self, subject: &str) -> Result<T> {
-        let text = self.output([subject, "--json"])?;
+    /// The same of those that a filter wants, such as `--server fenn`.
+    pub fn connections_where(&self, filter: &[&str]) -> Result<Vec<Connection>> {
+        self.json("connections", filter)
+    }
+
+    fn json<T: DeserializeOwned>(&self, subject: &str, arguments: &[&str]) -> Result<T> {
+        let text = self.output([&[subject, "--json"], arguments].concat())?;
         serde_json::from_str(&text)
             .map_err(|error| Error::malformed(format!("`xlb {subject}`: {text}"), &error))
     }

@@ -23,6 +23,9 @@ pub struct Config {
     /// The balancer's addresses that those ports are at; the first frontend's where there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nat_addresses: Vec<String>,
+    /// How many servers the maps have room for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_servers: Option<u32>,
     /// The cgroup whose processes these clients are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<PathBuf>,
@@ -119,6 +122,7 @@ impl Config {
             host_clients: false,
             nat_ports: None,
             nat_addresses: Vec::new(),
+            max_servers: None,
             cgroup: None,
             frontend: Vec::new(),
             backend: Vec::new(),

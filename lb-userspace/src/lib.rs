@@ -7,6 +7,7 @@
 //! ends the connections of dead servers, [`sweep`] forgets those that expired.
 
 pub mod agent;
+mod census;
 pub mod cli;
 pub mod clock;
 mod compatibility;

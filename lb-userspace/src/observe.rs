@@ -1,6 +1,6 @@
 //! Reads a pinned data plane: what `xlb stats` and `xlb connections` show.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lb_common::counters::PathCounters;
@@ -8,11 +8,12 @@ use lb_common::frontend::{self, MAX_FRONTENDS};
 use lb_common::local::LocalSocket;
 use lb_common::net::{Mac, MacWord, socket_addr};
 use lb_common::reason::Reason;
-use lb_common::server::{self, MAX_SERVERS};
+use lb_common::server::{self, MAX_SERVERS, Servers};
 use lb_common::slot::{Details, Slot};
 use lb_common::tcp::{Direction, State};
 use lb_common::time::Tick;
 
+use crate::census::Census;
 use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
@@ -20,7 +21,7 @@ use crate::dataplane::pins::Pins;
 use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, ServerStatus, Status};
 use crate::local;
 use crate::process;
-use crate::stats::{self, Agent, Connection, Local, ServerState, Snapshot, Traffic};
+use crate::stats::{self, Agent, Connection, Filter, Local, ServerState, Snapshot, Traffic};
 
 /// An opened data plane.
 pub struct Observer {
@@ -31,10 +32,10 @@ pub struct Observer {
     now_tick: Tick,
 }
 
-/// How many connections there are.
-struct Census {
-    /// By server, frontend and state.
-    slots: BTreeMap<(u16, u16, &'static str), u64>,
+/// Which connections there are.
+struct Present {
+    /// How many hold a slot.
+    held: Census,
     /// Those of clients on this host.
     local: Vec<LocalSocket>,
 }
@@ -49,13 +50,38 @@ impl Observer {
         Ok(Self { maps, status, memory, now: clock::monotonic(), now_tick })
     }
 
-    /// The connections that hold a slot now.
-    pub fn connections(&self) -> Result<Vec<Connection>, Error> {
-        let view = self.maps.slots.view()?;
-        let connection = |(number, slot)| self.connection(number, &slot, &view.details(number)?);
+    /// The connections that hold a slot now, and those of clients on this host, as far as a filter wants
+    /// them.
+    pub fn connections(&self, filter: &Filter) -> Result<Vec<Connection>, Error> {
+        let mut connections = Vec::new();
+        let is_wanted = self.selection(filter);
+        for view in self.maps.slots.detailed_windows(self.maps.slots.numbers()) {
+            let view = view?;
+            let wanted = |(_, slot): &(u32, Slot)| self.is_live(slot) && is_wanted(slot);
+            let connection = |(number, slot)| self.connection(number, &slot, &view.details(number)?);
+            connections.extend(view.used().filter(wanted).filter_map(connection));
+        }
         let local = local::connections(&self.maps)?.into_iter();
         let local = local.filter_map(|connection| self.local_connection(&connection));
-        Ok(view.used().filter_map(connection).chain(local).collect())
+        connections.extend(local.filter(|connection| filter.matches(connection)));
+        Ok(connections)
+    }
+
+    /// Tells whether a filter wants the connection that holds a slot, before it gets names of its own:
+    /// there may be a million others.
+    fn selection<'f>(&self, filter: &'f Filter) -> impl Fn(&Slot) -> bool + use<'f> {
+        let named =
+            |wanted: &Option<String>, name: &String| wanted.as_ref().is_none_or(|wanted| wanted == name);
+        let servers = self.status.servers.iter().filter(|server| named(&filter.server, &server.name));
+        let servers = servers.fold(Servers::NONE, |servers, server| servers.and(server.number));
+        let frontends = self.status.frontends.iter();
+        let frontends = frontends.filter(|frontend| named(&filter.frontend, &frontend.name));
+        let frontends: BTreeSet<u16> = frontends.map(|frontend| frontend.number).collect();
+        move |slot| {
+            filter.is_of(socket_addr(slot.tuple.addr(), slot.tuple.port()), slot.word().state())
+                && servers.contains(slot.server())
+                && frontends.contains(&slot.tuple.frontend())
+        }
     }
 
     /// A connection of a client on this host, by what its socket says.
@@ -92,21 +118,24 @@ impl Observer {
         let is_open = |slot: &Slot| {
             matches!(slot.word().state(), State::SynSent | State::SynReceived | State::Established)
         };
-        let view = self.maps.slots.view()?;
-        Ok(view.used().filter(|(_, slot)| is_open(slot) && self.is_live(slot)).count() as u64)
+        let mut open = 0;
+        for view in self.maps.slots.windows(self.maps.slots.numbers()) {
+            open += view?.used().filter(|(_, slot)| is_open(slot) && self.is_live(slot)).count() as u64;
+        }
+        Ok(open)
     }
 
     /// Everything else.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
-        let census = self.census()?;
+        let present = self.present()?;
         let (frontends, servers) = (self.status.frontends.iter(), self.status.servers.iter());
         Ok(Snapshot {
             interface: self.status.interface.clone(),
             mode: self.status.mode.clone(),
             mode_reason: self.status.mode_reason.clone(),
             agent: self.agent(),
-            frontends: frontends.map(|status| self.frontend(status, &census)).collect::<Result<_, _>>()?,
-            servers: servers.map(|status| self.server(status, &census)).collect::<Result<_, _>>()?,
+            frontends: frontends.map(|status| self.frontend(status, &present)).collect::<Result<_, _>>()?,
+            servers: servers.map(|status| self.server(status, &present)).collect::<Result<_, _>>()?,
             reasons: Reason::ALL.iter().map(|reason| self.reason(*reason)).collect::<Result<_, _>>()?,
             memory: self.memory.iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect(),
         })
@@ -130,20 +159,16 @@ impl Observer {
         self.maps.setup.get().server(server)
     }
 
-    fn census(&self) -> Result<Census, Error> {
+    fn present(&self) -> Result<Present, Error> {
         let local = self.maps.local_sockets.all()?.into_iter().map(|(_, socket)| socket).collect();
-        let mut census = Census { slots: BTreeMap::new(), local };
-        for (_, slot) in self.maps.slots.view()?.used().filter(|(_, slot)| self.is_live(slot)) {
-            let key = (slot.server(), slot.tuple.frontend(), slot.word().state().name());
-            *census.slots.entry(key).or_default() += 1;
+        let mut held = Census::default();
+        for view in self.maps.slots.windows(self.maps.slots.numbers()) {
+            view?.used().filter(|(_, slot)| self.is_live(slot)).for_each(|(_, slot)| held.add(&slot));
         }
-        Ok(census)
+        Ok(Present { held, local })
     }
 
     fn connection(&self, number: u32, slot: &Slot, details: &Details) -> Option<Connection> {
-        if !self.is_live(slot) {
-            return None;
-        }
         let frontend = self.status.frontend(slot.tuple.frontend())?;
         let server = self.status.server(slot.server())?;
         let (nat_addr, nat_port) = self.maps.setup.get().nat_endpoint(number, slot.ends);
@@ -165,7 +190,7 @@ impl Observer {
         })
     }
 
-    fn frontend(&self, status: &FrontendStatus, census: &Census) -> Result<stats::Frontend, Error> {
+    fn frontend(&self, status: &FrontendStatus, present: &Present) -> Result<stats::Frontend, Error> {
         let number = status.number;
         let mut total = PathCounters::default();
         let mut local = Local::default();
@@ -175,20 +200,19 @@ impl Observer {
             local.connections += self.maps.local_connections(number, server)?;
         }
         let asked = |socket: &&LocalSocket| socket_addr(socket.asked_addr, socket.asked_port) == status.bind;
-        local.current = census.local.iter().filter(asked).count() as u64;
-        let of_frontend = census.slots.iter().filter(|((_, frontend, _), _)| *frontend == number);
+        local.current = present.local.iter().filter(asked).count() as u64;
         Ok(stats::Frontend {
             name: status.name.clone(),
             bind: status.bind,
             backend: status.backend.clone(),
             connections: total.connections - total.redispatched,
-            current: of_frontend.map(|(_, n)| n).sum(),
+            current: present.held.of_frontend(number),
             local,
             traffic: traffic(&total),
         })
     }
 
-    fn server(&self, status: &ServerStatus, census: &Census) -> Result<stats::Server, Error> {
+    fn server(&self, status: &ServerStatus, present: &Present) -> Result<stats::Server, Error> {
         let number = status.number;
         let setup = self.server_setup(number);
         let mut total = PathCounters::default();
@@ -199,11 +223,8 @@ impl Observer {
         }
         let is_to =
             |socket: &&LocalSocket| socket.server_addr == setup.addr && socket.server_port == setup.port;
-        local.current = census.local.iter().filter(is_to).count() as u64;
-        let mut states = BTreeMap::new();
-        for ((_, _, state), n) in census.slots.iter().filter(|((server, ..), _)| *server == number) {
-            *states.entry((*state).to_owned()).or_default() += n;
-        }
+        local.current = present.local.iter().filter(is_to).count() as u64;
+        let states = present.held.of_server(number);
         let health = status.health.as_ref();
         Ok(stats::Server {
             backend: status.backend.clone(),

@@ -26,23 +26,25 @@ struct Found {
 /// Frees the slots of established connections that have expired by `now`, the data plane's time,
 /// and returns how many there were.
 pub fn sweep(maps: &Maps, now: Tick) -> Result<u64, Error> {
-    let states = maps.slots.states()?;
     let setup = maps.setup.get();
     let mut frontends = [Found::default(); MAX_FRONTENDS as usize];
     for (number, found) in (0..).zip(&mut frontends) {
         found.counted = maps.occupancy.counted(number);
     }
-    for (number, slot) in states.view().used() {
-        let (word, frontend) = (slot.word(), slot.tuple.frontend());
-        if word.state() != State::Established {
-            continue;
-        }
-        let found = &mut frontends[usize::from(frontend) % MAX_FRONTENDS as usize];
-        if word.is_live(slot.last_seen, now, &setup.frontend(frontend).timeouts) {
-            found.live += 1;
-        } else if states.swap(number, word, word.with(State::Free, Fins::NONE)) {
-            maps.occupancy.remove_one(frontend);
-            found.freed += 1;
+    for states in maps.slots.state_windows(maps.slots.numbers()) {
+        let states = states?;
+        for (number, slot) in states.view().used() {
+            let (word, frontend) = (slot.word(), slot.tuple.frontend());
+            if word.state() != State::Established {
+                continue;
+            }
+            let found = &mut frontends[usize::from(frontend) % MAX_FRONTENDS as usize];
+            if word.is_live(slot.last_seen, now, &setup.frontend(frontend).timeouts) {
+                found.live += 1;
+            } else if states.swap(number, word, word.with(State::Free, Fins::NONE)) {
+                maps.occupancy.remove_one(frontend);
+                found.freed += 1;
+            }
         }
     }
     for (number, Found { counted, live, freed }) in (0..).zip(frontends) {

@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant, SystemTime};
 
 use lb_common::event::ConnectFailed;
+use lb_common::slot::Slot;
 use lb_common::tcp::State;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
@@ -272,9 +273,10 @@ impl Agent {
 
     /// Established connections of a server.
     fn sessions(&self, server: u16) -> u64 {
-        let Ok(view) = self.control.maps().slots.view() else { return 0 };
-        let slots = self.control.maps().setup.get().slots_of(server).filter_map(|number| view.get(number));
-        slots.filter(|slot| slot.word().state() == State::Established).count() as u64
+        let maps = self.control.maps();
+        let is_established = |(_, slot): &(u32, Slot)| slot.word().state() == State::Established;
+        let views = maps.slots.windows(maps.setup.get().slots_of(server)).filter_map(Result::ok);
+        views.map(|view| view.used().filter(is_established).count() as u64).sum()
     }
 
     pub(super) fn publish(&mut self) -> Result<(), Error> {

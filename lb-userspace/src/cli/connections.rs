@@ -41,8 +41,7 @@ pub fn run(args: &Args, pins: &Pins) -> Result<(), Error> {
         frontend: args.frontend.clone(),
         state: args.state,
     };
-    let mut connections = Observer::open(pins)?.connections()?;
-    connections.retain(|connection| filter.matches(connection));
+    let connections = Observer::open(pins)?.connections(&filter)?;
     let text = if args.json {
         connections_json(&connections)
     } else {

@@ -308,12 +308,15 @@ impl Control {
     /// The numbers that live connections refer to.
     pub fn held(&self, now: Tick) -> Result<Held, Error> {
         let mut held = Held::default();
-        for (_, slot) in self.maps.slots.view()?.used() {
-            let frontend = slot.tuple.frontend();
-            let timeouts = &self.maps.setup.get().frontend(frontend).timeouts;
-            if slot.word().state() == State::Claimed || slot.word().is_live(slot.last_seen, now, timeouts) {
-                held.servers.insert(slot.server());
-                held.frontends.insert(frontend);
+        for view in self.maps.slots.windows(self.maps.slots.numbers()) {
+            for (_, slot) in view?.used() {
+                let frontend = slot.tuple.frontend();
+                let timeouts = &self.maps.setup.get().frontend(frontend).timeouts;
+                if slot.word().state() == State::Claimed || slot.word().is_live(slot.last_seen, now, timeouts)
+                {
+                    held.servers.insert(slot.server());
+                    held.frontends.insert(frontend);
+                }
             }
         }
         Ok(held)

@@ -49,24 +49,26 @@ impl Resetter {
 
     /// Ends all connections of a server; `now` is the data plane's time.
     pub fn end_all(&self, maps: &Maps, server: u16, now: Tick) -> Result<Ended, Error> {
-        let states = maps.slots.states()?;
         let setup = maps.setup.get();
         let mut ended = Ended::default();
         let mut to_clients = Vec::new();
-        for number in setup.slots_of(server) {
-            let Some(slot) = end(&states, setup, number, now) else { continue };
-            if slot.word().state() == State::SynSent {
-                ended.given_up += 1;
-                continue;
+        for states in maps.slots.state_windows(setup.slots_of(server)) {
+            let states = states?;
+            for number in states.view().numbers() {
+                let Some(slot) = end(&states, setup, number, now) else { continue };
+                if slot.word().state() == State::SynSent {
+                    ended.given_up += 1;
+                    continue;
+                }
+                if slot.word().state() == State::Established {
+                    maps.occupancy.remove_one(slot.tuple.frontend());
+                }
+                ended.reset += 1;
+                let [client, server] = resets(setup, number, &slot);
+                to_clients.extend(client);
+                // A dead server need not be told; one that lives is answered when it speaks.
+                server.for_each(|reset| drop(self.to_servers.send(&reset)));
             }
-            if slot.word().state() == State::Established {
-                maps.occupancy.remove_one(slot.tuple.frontend());
-            }
-            ended.reset += 1;
-            let [client, server] = resets(setup, number, &slot);
-            to_clients.extend(client);
-            // A dead server need not be told; one that lives is answered when it speaks.
-            server.for_each(|reset| drop(self.to_servers.send(&reset)));
         }
         self.to_clients.send(in_turns(to_clients));
         Ok(ended)

@@ -51,10 +51,16 @@ impl Filter {
     /// Whether the connection is to be shown.
     #[must_use]
     pub fn matches(&self, connection: &Connection) -> bool {
-        self.client.is_none_or(|clients| clients.contains(connection.client))
+        self.is_of(connection.client, connection.state)
             && self.server.as_ref().is_none_or(|name| *name == connection.server)
             && self.frontend.as_ref().is_none_or(|name| *name == connection.frontend)
-            && self.state.is_none_or(|state| state == connection.state)
+    }
+
+    /// Whether a connection of this client in this state may be shown, whatever its frontend and server.
+    #[must_use]
+    pub fn is_of(&self, client: SocketAddrV4, state: State) -> bool {
+        self.client.is_none_or(|clients| clients.contains(client))
+            && self.state.is_none_or(|wanted| wanted == state)
     }
 }
 

@@ -13,6 +13,7 @@ mod limits;
 mod listing;
 mod local_clients;
 mod many_idle;
+mod memory;
 mod migration;
 mod mtu;
 mod nat;

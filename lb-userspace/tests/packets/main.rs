@@ -35,3 +35,4 @@ mod rewrites;
 mod rig;
 mod silence;
 mod stale;
+mod windows;
