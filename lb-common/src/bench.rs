@@ -1,23 +1,29 @@
-//! The flows that the packet bench runs through, in an order that no prefetcher guesses.
+//! The flows that benches of the packet path run through, in an order that no prefetcher guesses.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::net::{Addr, Port};
+use crate::net::{Addr, Mac, Port};
 
 /// Which flow is next.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Flows {
-    /// How many have been taken.
-    pub taken: u64,
-    /// log2 of how many flows there are; after that many they come again.
-    pub bits: u32,
+    /// How many have been taken of this round.
+    pub taken: u32,
+    /// How many there are; after that many they come again.
+    count: u32,
+    /// log2 of that, rounded up.
+    bits: u32,
     /// The address of the frontend that they go to.
     pub addr: Addr,
     /// Its port.
     pub port: Port,
+    /// Where their frames come from.
+    pub client_mac: Mac,
+    /// Where they go.
+    pub our_mac: Mac,
     /// Zero.
-    pub padding: [u16; 3],
+    padding: u16,
 }
 
 /// log2 of the clients' ports at each of their addresses.
@@ -29,15 +35,39 @@ const FIRST_PORT: u16 = 10_000;
 /// The first of the clients' addresses: 198.18.128.0.
 const FIRST_ADDR: u32 = 0xc612_8000;
 
+/// Steps in search of the next flow's number. Half of the numbers at least are flows, so it takes hardly
+/// ever more than a few; the verifier wants a limit.
+const STEPS: u32 = 64;
+
 impl Flows {
+    /// So many flows, by frames from one MAC address to another, to a frontend.
+    #[must_use]
+    pub const fn new(count: u32, (client_mac, our_mac): (Mac, Mac), (addr, port): (Addr, Port)) -> Self {
+        let bits = count.next_power_of_two().trailing_zeros();
+        Self { taken: 0, count, bits, addr, port, client_mac, our_mac, padding: 0 }
+    }
+
     /// The client of the next flow.
     #[inline(always)]
     pub const fn next(&mut self) -> (Addr, Port) {
-        let flow = permute(self.taken as u32, self.bits);
-        self.taken += 1;
+        let flow = self.flow();
+        self.taken = if self.taken + 1 < self.count { self.taken + 1 } else { 0 };
         let port = FIRST_PORT + (flow & ((1 << PORT_BITS) - 1)) as u16;
         let addr = FIRST_ADDR + (flow >> PORT_BITS);
         (Addr::from_wire(addr.to_be()), Port::new(port))
+    }
+
+    /// The number of the next flow: a permutation of a power of two, of which what is too large is passed
+    /// over ("cycle walking"), so that a permutation is left of those below the count.
+    #[inline(always)]
+    const fn flow(&self) -> u32 {
+        let mut flow = permute(self.taken, self.bits);
+        let mut steps = 0;
+        while flow >= self.count && steps < STEPS {
+            flow = permute(flow, self.bits);
+            steps += 1;
+        }
+        flow
     }
 }
 
@@ -59,12 +89,15 @@ mod tests {
 
     #[test]
     fn every_flow_comes_once_in_a_round() {
-        let mut flows =
-            Flows { taken: 0, bits: 16, addr: Addr::default(), port: Port::default(), padding: [0; 3] };
-        let mut seen = HashSet::new();
-        for _ in 0..1 << 16 {
-            assert!(seen.insert(flows.next()));
+        for count in [1_000, 10_000, 65_536, 100_000, 1_000_000] {
+            let mac = Mac([2, 0, 0, 0, 0, 1]);
+            let mut flows = Flows::new(count, (mac, mac), (Addr::default(), Port::default()));
+            let round: HashSet<_> = (0..count).map(|_| flows.next()).collect();
+            assert_eq!(round.len(), count as usize);
+            assert_eq!(flows.taken, 0, "the next round begins");
+            // None but those that were wanted: their clients' addresses follow each other.
+            let clients: HashSet<_> = round.iter().map(|(addr, _)| addr.wire()).collect();
+            assert_eq!(clients.len() as u32, count.div_ceil(1 << PORT_BITS));
         }
-        assert!(!seen.insert(flows.next()));
     }
 }

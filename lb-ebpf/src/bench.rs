@@ -1,4 +1,4 @@
-//! What the packet bench runs: the least that a program can do, and the product's core behind
+//! What benches of the packet path run: the least that a program can do, and the product's core behind
 //! entries that make each packet of a run what it should be. (The kernel's test run does not
 //! restore a rewritten packet, and gives the same one every time.)
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
@@ -60,16 +60,19 @@ pub fn same_flow_tc(ctx: TcContext) -> i32 {
     lb_ebpf::process(&ctx).tc(&ctx)
 }
 
-/// A packet of another flow each time: addresses, ports and TTL are set.
+/// A packet of another flow each time: MAC and IP addresses, ports and TTL are set.
 #[xdp]
 pub fn next_flow(ctx: XdpContext) -> u32 {
     let packet = ctx.packet();
     let Some(flows) = FLOWS.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    let Some(eth) = packet.header::<EthHdr>(0) else { return xdp_action::XDP_ABORTED };
     let Some(ip) = packet.header::<Ipv4Hdr>(IP_OFFSET) else { return xdp_action::XDP_ABORTED };
     let Some(tcp) = packet.header::<TcpHdr>(TCP_OFFSET) else { return xdp_action::XDP_ABORTED };
     // SAFETY: a whole element of the map; a test run has it alone.
     let flows = unsafe { &mut *flows };
     let (addr, port) = flows.next();
+    eth.src_addr = flows.client_mac.0;
+    eth.dst_addr = flows.our_mac.0;
     ip.ttl = TTL;
     ip.src_addr = addr.wire().to_ne_bytes();
     ip.dst_addr = flows.addr.wire().to_ne_bytes();

@@ -4,14 +4,14 @@
 //! All paths take turns, round after round; the table shows medians. Counters prove that every
 //! measured packet took the path that it claims to measure.
 
+mod support;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::Ebpf;
-use aya::programs::{Program, TestRun, TestRunOptions};
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
-use etherparse::PacketBuilder;
 use lb_common::admission::Limits;
 use lb_common::bench::Flows;
 use lb_common::counters::PathCounters;
@@ -29,7 +29,10 @@ use xlb::dataplane::maps::Maps;
 use xlb::dataplane::object::{self, Sizes};
 use xlb::dataplane::table::{self, Table as MapTable};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench.bpf.o"));
+use support::{
+    CLIENT_SEQ, End, FLOOR, FROM_CLIENT, FROM_SERVER, NEXT_FLOW, OBJECT, SERVER_SEQ, SYN, Segment, XDP_TX,
+    median, spread,
+};
 
 /// Address of everything: with client, frontend, NAT address and server all the same, a flow is its
 /// own fixed point, and the packet of one repetition is that of the next.
@@ -42,12 +45,11 @@ const NAT_PORTS: u16 = 22_528;
 const SERVERS: u32 = Config::DEFAULT_MAX_SERVERS;
 /// `linux/bpf.h`.
 const XDP_PASS: u32 = 2;
-const XDP_TX: u32 = 3;
 /// `linux/pkt_cls.h`.
 const TC_ACT_REDIRECT: u32 = 7;
-/// What the server has sent, and the client acknowledges, in every flow.
-const SERVER_SEQ: u32 = 1_000_000;
-const CLIENT_SEQ: u32 = 2_000_000;
+
+/// Keys of the index that are tried.
+const TRIES: u32 = 5;
 
 #[derive(Parser)]
 #[command(about = "Nanoseconds per packet, beside the least that any forwarding program costs")]
@@ -150,12 +152,9 @@ impl Path {
     }
 
     fn floor() -> Result<Self> {
-        let rig = Rig::new(1, "floor")?;
+        let rig = Rig::new(1, FLOOR)?;
         // It touches no map that could prove it; its verdict does.
-        Ok(Self {
-            proof: |_| Ok(0),
-            ..Self::new("floor", 1.0, rig, "floor", frame(40_000, 6443, TcpFlag::Ack))
-        })
+        Ok(Self { proof: |_| Ok(0), ..Self::new(FLOOR, 1.0, rig, FLOOR, frame(40_000, 6443, FROM_CLIENT)) })
     }
 
     fn not_ours() -> Result<Self> {
@@ -164,46 +163,44 @@ impl Path {
         Ok(Self {
             proof,
             verdict: XDP_PASS,
-            ..Self::new("not_ours", 1.2, rig, "plain", frame(40_000, 22, TcpFlag::Ack))
+            ..Self::new("not_ours", 1.2, rig, "plain", frame(40_000, 22, FROM_CLIENT))
         })
     }
 
     fn established_forward() -> Result<Self> {
         let (rig, nat_port) = Rig::with_fixed_point("same_flow", XDP_TX)?;
-        Ok(Self::new("established_forward", 2.5, rig, "same_flow", frame(nat_port, 6443, TcpFlag::Ack)))
+        Ok(Self::new("established_forward", 2.5, rig, "same_flow", frame(nat_port, 6443, FROM_CLIENT)))
     }
 
     fn established_reverse() -> Result<Self> {
         let (rig, nat_port) = Rig::with_fixed_point("same_flow", XDP_TX)?;
         let proof = |rig: &Rig| Ok(rig.path()?.packets[1]);
-        let frame = frame(6443, nat_port, TcpFlag::Reply);
+        let frame = frame(6443, nat_port, FROM_SERVER);
         Ok(Self { proof, ..Self::new("established_reverse", 2.5, rig, "same_flow", frame) })
     }
 
     /// From a client to a server, in TC.
     fn established_tc() -> Result<Self> {
         let (rig, nat_port) = Rig::with_fixed_point("same_flow_tc", TC_ACT_REDIRECT)?;
-        let frame = frame(nat_port, 6443, TcpFlag::Ack);
+        let frame = frame(nat_port, 6443, FROM_CLIENT);
         let path = Self::new("established_tc", 4.0, rig, "same_flow_tc", frame);
         Ok(Self { verdict: TC_ACT_REDIRECT, ..path })
     }
 
     fn flows(name: &'static str, bits: u32, bound: f64) -> Result<Self> {
-        let mut rig = Rig::new((1u32 << bits).div_ceil(u32::from(NAT_PORTS)) + 1, "next_flow")?;
-        rig.set_flows(bits)?;
-        rig.run("next_flow", &frame(0, 0, TcpFlag::Syn), 1 << bits, XDP_TX)?;
+        let rig = Rig::with_flows(bits)?;
         ensure!(rig.establish()? == 1 << bits, "not every flow of {name} got a slot");
-        let path = Self::new(name, bound, rig, "next_flow", frame(0, 0, TcpFlag::Ack));
+        let path = Self::new(name, bound, rig, NEXT_FLOW, frame(0, 0, FROM_CLIENT));
         Ok(Self { repeat: 1 << 20, ..path })
     }
 
     /// Every SYN is another client's; each turn takes the next ones, until half the slots are taken.
     fn new_flow(rounds: u32) -> Result<Self> {
-        let mut rig = Rig::new(SERVERS, "next_flow")?;
+        let mut rig = Rig::new(SERVERS, NEXT_FLOW)?;
         rig.set_flows(24)?;
         let repeat = SERVERS * u32::from(NAT_PORTS) / 2 / rounds;
         let proof = |rig: &Rig| Ok(rig.path()?.connections);
-        let path = Self::new("new_flow", 12.0, rig, "next_flow", frame(0, 0, TcpFlag::Syn));
+        let path = Self::new("new_flow", 12.0, rig, NEXT_FLOW, frame(0, 0, SYN));
         Ok(Self { repeat, proof, ..path })
     }
 
@@ -211,7 +208,7 @@ impl Path {
         let before = (self.proof)(&self.rig)?;
         let ns = self.rig.run(self.program, &self.frame, self.repeat, self.verdict)?;
         let counted = (self.proof)(&self.rig)? - before;
-        let wanted = if self.name == "floor" { 0 } else { u64::from(self.repeat) };
+        let wanted = if self.name == FLOOR { 0 } else { u64::from(self.repeat) };
         ensure!(counted == wanted, "{}: {counted} of {wanted} packets took the path", self.name);
         self.samples.push(ns);
         Ok(())
@@ -224,7 +221,7 @@ impl Path {
             path: self.name,
             ns,
             ratio,
-            spread: (quartile(&self.samples, 3) - quartile(&self.samples, 1)) / 2.0 / ns,
+            spread: spread(&self.samples),
             bound: self.bound,
             within_bound: ratio <= self.bound,
         }
@@ -246,9 +243,24 @@ impl Rig {
         let rig = Self::new(1, program)?;
         let cursor = rig.control.maps().slot_cursors.get(0)?.position;
         let nat_port = NAT_FIRST + (cursor % u64::from(NAT_PORTS)) as u16;
-        rig.run(program, &frame(nat_port, 6443, TcpFlag::Syn), 1, verdict)?;
+        rig.run(program, &frame(nat_port, 6443, SYN), 1, verdict)?;
         ensure!(rig.establish()? == 1, "the fixed point has no slot");
         Ok((rig, nat_port))
+    }
+
+    /// A rig with so many half-open connections. By chance, once in some twenty million, both buckets of a
+    /// client are full; with another key they are not.
+    fn with_flows(bits: u32) -> Result<Self> {
+        let servers = (1u32 << bits).div_ceil(u32::from(NAT_PORTS)) + 1;
+        for _ in 0..TRIES {
+            let mut rig = Self::new(servers, NEXT_FLOW)?;
+            rig.set_flows(bits)?;
+            rig.run(NEXT_FLOW, &frame(0, 0, SYN), 1 << bits, XDP_TX)?;
+            if rig.control.maps().reason(Reason::IndexFull)? == 0 {
+                return Ok(rig);
+            }
+        }
+        bail!("the index has no room for {} connections", 1 << bits)
     }
 
     /// Makes every half-open connection established, as its ACK would.
@@ -264,26 +276,13 @@ impl Rig {
     }
 
     fn set_flows(&mut self, bits: u32) -> Result<()> {
-        let flows = Flows { taken: 0, bits, addr: HOST.into(), port: Port::new(6443), padding: [0; 3] };
+        let flows = Flows::new(1 << bits, (MAC, MAC), (HOST.into(), Port::new(SERVICE.port())));
         Ok(self.flows.set(0, flows)?)
     }
 
     /// Runs a frame `repeat` times and returns the nanoseconds that each took.
     fn run(&self, name: &str, frame: &[u8], repeat: u32, verdict: u32) -> Result<f64> {
-        let mut out = vec![0; frame.len()];
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            data_out: Some(&mut out),
-            repeat,
-            ..TestRunOptions::new()
-        };
-        let result = match self.ebpf.program(name).context("the object has the program")? {
-            Program::Xdp(program) => program.test_run(options)?,
-            Program::SchedClassifier(program) => program.test_run(options)?,
-            _ => bail!("{name} is a program of another kind"),
-        };
-        ensure!(result.return_value == verdict, "{name} ended with verdict {}", result.return_value);
-        Ok(result.duration.as_nanos() as f64)
+        support::run(&self.ebpf, name, frame, repeat, verdict)
     }
 
     fn path(&self) -> Result<PathCounters> {
@@ -328,35 +327,10 @@ fn wanted(servers: u32) -> Wanted {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum TcpFlag {
-    Syn,
-    Ack,
-    Reply,
-}
-
-/// A frame of 64 bytes.
-fn frame(source_port: u16, destination_port: u16, flag: TcpFlag) -> Vec<u8> {
-    let (seq, ack) = if flag == TcpFlag::Reply { (SERVER_SEQ, CLIENT_SEQ) } else { (CLIENT_SEQ, SERVER_SEQ) };
-    let builder = PacketBuilder::ethernet2(MAC.0, MAC.0).ipv4(HOST.octets(), HOST.octets(), 64);
-    let builder = builder.tcp(source_port, destination_port, seq, 64_000);
-    let builder = if flag == TcpFlag::Syn { builder.syn() } else { builder.ack(ack) };
-    let payload = if flag == TcpFlag::Syn { &[][..] } else { &[0; 10] };
-    let mut frame = Vec::new();
-    builder.write(&mut frame, payload).expect("a vector takes any frame");
-    frame.resize(64, 0);
-    frame
-}
-
-/// The `q`th of four quarters' upper end.
-fn quartile(samples: &[f64], q: usize) -> f64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[(sorted.len() - 1) * q / 4]
-}
-
-fn median(samples: &[f64]) -> f64 {
-    quartile(samples, 2)
+/// A frame of 64 bytes, from the host to itself.
+fn frame(source_port: u16, destination_port: u16, segment: Segment) -> Vec<u8> {
+    let end = |port| End { mac: MAC, socket: SocketAddrV4::new(HOST, port) };
+    support::frame(end(source_port), end(destination_port), segment)
 }
 
 fn render(report: &Report) -> Table {

@@ -26,6 +26,12 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// What many connections cost: a packet, memory, the agent and the command line, in the lab
+    Scale {
+        /// Arguments of the benchmark, such as --quick or --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// What a balancer costs: xlb beside HAProxy, nginx, nftables and none, in the lab
     Peers {
         /// Arguments of the benchmark, such as --quick or --json
@@ -46,6 +52,11 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
             setup::ensure(workspace, &[Need::Ebpf])?;
             privilege::acquire("loading an eBPF program")?;
             process::become_command(bench(workspace, "packet").args(args))
+        }
+        What::Scale { args } => {
+            setup::ensure(workspace, &[Need::Ebpf, Need::Lab])?;
+            privilege::acquire("making network namespaces")?;
+            process::become_command(bench(workspace, "scale").args(args))
         }
         What::Peers { args } => {
             setup::ensure(workspace, &[Need::Ebpf, Need::Lab, Need::Peers])?;
