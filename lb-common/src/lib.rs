@@ -19,6 +19,7 @@ pub mod index;
 pub mod local;
 pub mod net;
 pub mod reason;
+pub mod reuse;
 pub mod ring;
 pub mod server;
 pub mod settings;
@@ -30,4 +31,4 @@ pub mod time;
 
 /// The version of all layouts in this crate together. A data plane that was pinned with another
 /// version cannot be adopted or read.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;

@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::frontend::Timeouts;
 use crate::index::Tuple;
 use crate::net::MacWord;
+use crate::reuse::Stamp;
 use crate::tcp::{Fins, Seq, Side, State};
 use crate::time::Tick;
 
@@ -41,10 +42,14 @@ pub struct Details {
     /// When the client's first SYN came, in ns of `CLOCK_MONOTONIC`; that of all its attempts, if it
     /// was offered to several servers.
     pub opened_at: u64,
-    /// When the server's SYN-ACK came; zero before.
-    pub answered_at: u64,
     /// When the second FIN or a RST came; zero before.
     pub closed_at: u64,
+    /// How long after `opened_at` the server's SYN-ACK came, in µs, at least one and at most 2³² - 1;
+    /// zero before.
+    pub answered_after: u32,
+    /// The last timestamp of the client that is known: that of its SYN, and once a side has sent a
+    /// FIN, that of its last packet.
+    pub stamp: Stamp,
     /// The number of a SYN that came while the connection was established; zero for none.
     pub challenged: Seq,
     /// The upper 16 of 48 bits of [`Slot::packets`].

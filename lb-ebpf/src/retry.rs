@@ -229,14 +229,14 @@ fn open(next: Next) -> Option<SlotNumber> {
     let (tuple, from) = (fields.tuple, fields.server());
     let first = isn(slot);
     let client_mac = fields.ends.client_mac();
-    let since = slot.details().map_or(0, |details| details.opened_at);
+    let (since, stamp) = slot.details().map(|details| (details.opened_at, details.stamp))?;
     // Who has refused holds nothing; of another one something may still come.
     let over = if word.state() == State::Closed { State::Free } else { State::Abandoned };
     if !slot.swap(word, word.with(over, Fins::NONE)) {
         return None;
     }
     let (ends, isn) = (Ends::new(client_mac, next.number()), Isn::new(first, first.plus(1)));
-    let slot = SlotRef::get(connect::open(tuple, ends, isn, since).ok()?)?;
+    let slot = SlotRef::get(connect::open(tuple, ends, isn, since, stamp).ok()?)?;
     maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
     conntrack::account(slot, Direction::ToServer, 0);
     if !pass_on(former, owner(slot), next.number()) {

@@ -7,17 +7,20 @@
 
 use core::mem::offset_of;
 
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::frontend::Timeouts;
 use lb_common::index::Tuple;
+use lb_common::reuse::{Past, Stamp};
 use lb_common::server::Cursor;
 use lb_common::slot::{Details, Slot, Word};
-use lb_common::tcp::{Fins, State};
+use lb_common::tcp::{Fins, Seq, State};
 use lb_common::time::{Tick, Ticks};
 
+use crate::connect::SlotNumber;
 use crate::{Context, admission, atomic, maps};
 
 /// How many slots a new connection may try.
-const PROBES: u32 = 16;
+const PROBES: u32 = 48;
 
 /// A slot in map memory.
 #[derive(Clone, Copy)]
@@ -113,17 +116,34 @@ impl SlotRef {
         let frontend = context.setup.frontend(self.fields().tuple.frontend());
         (word.is_live(last_seen, context.now, &frontend.timeouts), word)
     }
+
+    /// Whether the slot's connection, which both sides have closed, is over, and its server takes another
+    /// by the same port.
+    #[inline(always)]
+    fn lets_in(&self, word: Word, seq: Seq, stamp: Stamp) -> bool {
+        let Some(details) = self.details() else { return false };
+        let past = Past { fins: word.fins(), sides: &self.fields().sides, stamp: details.stamp };
+        past.lets_in(seq, stamp)
+    }
 }
 
-/// Claims a slot of a server for a new connection, and returns its state word.
+/// Claims a slot of a server for a new connection with a client's number and timestamp.
 ///
 /// The slots are tried in rotation, so that a port rests as long as possible before its next
-/// connection: the server may still be in TIME_WAIT. Should the next one be held, the others to be
-/// tried are far from it, because long connections that began together hold neighbouring slots.
-/// Free and expired ones are taken first; if none is found, the one that is missed the least.
-#[inline(always)]
+/// connection. Should the next one be held, the others to be tried are far from it, because long
+/// connections that began together hold neighbouring slots. The first one is taken that is free, that
+/// has expired, or whose last connection is over and the server is known to take the new one; if none
+/// is found, the one that is missed the least.
+#[inline(never)]
 #[must_use]
-pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef, Word)> {
+pub fn claim(server: u16, seq: Seq, stamp: Stamp) -> Claim {
+    claimed(server, seq, stamp).unwrap_or(Claim::NONE)
+}
+
+#[inline(always)]
+fn claimed(server: u16, seq: Seq, stamp: Stamp) -> Option<Claim> {
+    let context = Context::now()?;
+    let first_slot = context.setup.server(server).first_slot;
     let ports = u32::from(context.setup.settings.nat_ports);
     let cursor = maps::slot_cursor(server)?;
     // SAFETY: an element of the map, changed only by this operation and at start.
@@ -132,25 +152,23 @@ pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef
         return None;
     }
     let stride = ports / PROBES + 1;
-    let mut cheapest = Candidate { slot: SlotRef::NONE, word: Word(0), price: u32::MAX };
+    let mut cheapest = Candidate { number: 0, offer: Offer::NONE };
     for probe in 0..PROBES {
         let port = (turn as u32).wrapping_add(probe * stride) % ports;
-        let slot = SlotRef::get(first_slot + port)?;
-        let (is_held, word) = slot.is_held(context);
-        if !is_held {
-            if let Some(claimed) = take(slot, word) {
-                return Some((slot, claimed));
+        let number = first_slot + port;
+        let offer = Offer(appraise(number, context.now.0, seq.0, stamp.0));
+        if offer.price() == 0 {
+            if let Some(claim) = take(number, offer.word()) {
+                return Some(claim);
             }
-        } else if let Some(price) = price(word.state(), slot.fields().last_seen.age(context.now))
-            && price < cheapest.price
-        {
-            cheapest = Candidate { slot, word, price };
+        } else if offer.price() < cheapest.offer.price() {
+            cheapest = Candidate { number, offer };
         }
     }
-    if !cheapest.slot.is_some() {
+    if cheapest.offer == Offer::NONE {
         return None;
     }
-    take(cheapest.slot, cheapest.word).map(|claimed| (cheapest.slot, claimed))
+    take(cheapest.number, cheapest.offer.word())
 }
 
 /// Fetches the slot that [`claim`] is likely to find for a server into the cache, and its details.
@@ -188,16 +206,76 @@ pub fn clear(field: &mut u64) {
     unsafe { core::ptr::from_mut(field).write_volatile(0) };
 }
 
+/// Writes what is known of a connection that begins, or whose client's attempts began at `since`, in ns.
+#[inline(always)]
+pub fn begin(details: &mut Details, since: u64, stamp: Stamp) {
+    // SAFETY: the helper has no preconditions.
+    details.opened_at = if since == 0 { unsafe { bpf_ktime_get_ns() } } else { since };
+    clear(&mut details.closed_at);
+    details.answered_after = 0;
+    details.stamp = stamp;
+    details.challenged = Seq(0);
+    details.packets_high = [0; 2];
+}
+
+/// A slot that was claimed and its state word, in one register.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Claim(u64);
+
+impl Claim {
+    /// None; no claimed slot's word is zero.
+    pub const NONE: Self = Self(0);
+
+    const fn new(slot: SlotNumber, word: Word) -> Self {
+        Self((word.0 as u64) << 32 | slot as u64)
+    }
+
+    /// The slot.
+    #[inline(always)]
+    #[must_use]
+    pub const fn slot(self) -> SlotNumber {
+        self.0 as u32
+    }
+
+    /// Its state word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> Word {
+        Word((self.0 >> 32) as u32)
+    }
+}
+
 /// A slot that could be taken away from its connection.
 struct Candidate {
-    slot: SlotRef,
-    word: Word,
-    price: u32,
+    number: SlotNumber,
+    offer: Offer,
+}
+
+/// A slot's state word, and below it what it costs to take the slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Offer(u64);
+
+impl Offer {
+    /// The slot must not be taken.
+    const NONE: Self = Self(u32::MAX as u64);
+
+    const fn new(word: Word, price: u32) -> Self {
+        Self((word.0 as u64) << 32 | price as u64)
+    }
+
+    const fn price(self) -> u32 {
+        self.0 as u32
+    }
+
+    const fn word(self) -> Word {
+        Word((self.0 >> 32) as u32)
+    }
 }
 
 /// Claims a slot, unless somebody else has done something to it.
 #[inline(always)]
-fn take(slot: SlotRef, word: Word) -> Option<Word> {
+fn take(number: SlotNumber, word: Word) -> Option<Claim> {
+    let slot = SlotRef::get(number)?;
     let claimed = word.claimed();
     if !slot.swap(word, claimed) {
         return None;
@@ -206,7 +284,26 @@ fn take(slot: SlotRef, word: Word) -> Option<Word> {
         // It expired without anybody's notice.
         admission::count(slot.fields().tuple.frontend(), -1);
     }
-    Some(claimed)
+    Some(Claim::new(number, claimed))
+}
+
+/// The [`Offer`] of a slot to a SYN with a number and a timestamp: it costs nothing if it is free, has
+/// expired, or is over and its server lets the SYN in.
+///
+/// Global to the kernel, with numbers for arguments, so that the verifier (seen on 6.18) follows it once
+/// and not for each slot that a connection may try, which is more than the million instructions
+/// that it is ready to follow.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn appraise(number: SlotNumber, now: u32, seq: u32, stamp: u32) -> u64 {
+    let (Some(slot), Some(setup)) = (SlotRef::get(number), maps::setup()) else { return Offer::NONE.0 };
+    let context = Context { setup, now: Tick(now) };
+    let (is_held, word) = slot.is_held(&context);
+    if !is_held || word.state() == State::TimeWait && slot.lets_in(word, Seq(seq), Stamp(stamp)) {
+        return Offer::new(word, 0).0;
+    }
+    let age = slot.fields().last_seen.age(context.now);
+    price(word.state(), age).map_or(Offer::NONE, |price| Offer::new(word, price)).0
 }
 
 /// What it costs to take a slot away from its connection; none where it must not be.

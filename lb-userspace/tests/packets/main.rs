@@ -30,6 +30,7 @@ mod race;
 mod reasons;
 mod refusal;
 mod reopening;
+mod reuse;
 mod rewrites;
 mod rig;
 mod silence;

@@ -1,0 +1,65 @@
+//! Many short connections: ports of ours come round again while the servers still remember them.
+
+use lb_lab::load::{Closes, Load, Plan, Tally};
+use lb_lab::{Result, Topology, size};
+
+use crate::stage::{EQUAL, Stage, assert_shares, config, lab};
+
+/// As many addresses as keep the clients from running out of ports themselves.
+const TOPOLOGY: Topology = Topology { lan_clients: 16, ..Topology::DEFAULT };
+
+/// New connections a second.
+fn rate() -> u32 {
+    size::choose(600, 5_000)
+}
+
+/// The seconds that this goes on for.
+fn seconds() -> u32 {
+    size::choose(10, 120)
+}
+
+/// Ports of ours: fewer for a short test, so that they come round again several times.
+fn nat_ports() -> &'static str {
+    size::choose("10240-10739", "10240-32767")
+}
+
+#[test]
+fn ports_are_used_again_when_servers_close_first() -> Result<()> {
+    all_connect_at_once("native", Closes::Server, |_, _| Ok(()))
+}
+
+#[test]
+fn ports_are_used_again_when_clients_close_first() -> Result<()> {
+    all_connect_at_once("native", Closes::Client, |_, _| Ok(()))
+}
+
+#[test]
+fn ports_are_used_again_in_tc() -> Result<()> {
+    all_connect_at_once("tc", Closes::Server, |_, _| Ok(()))
+}
+
+#[test]
+fn ports_are_used_again_with_the_agent_killed_in_between() -> Result<()> {
+    all_connect_at_once("native", Closes::Server, Stage::restart)
+}
+
+/// No connection waits for its SYN to be sent again, whatever happens to the agent when some are made.
+fn all_connect_at_once(
+    mode: &str,
+    closes: Closes,
+    in_between: impl FnOnce(&mut Stage, &str) -> Result<()>,
+) -> Result<()> {
+    let lab = lab(TOPOLOGY);
+    let config = config(&lab, mode).with(|config| config.nat_ports = Some(nat_ports().to_owned()));
+    let mut stage = Stage::set_in(lab, &config)?;
+    let connections = rate() * seconds();
+    let plan = Plan::new(stage.web(), rate()).connections(connections).closes(closes);
+    let load = Load::start(stage.lab.clients(), plan)?;
+    load.wait_for(u64::from(connections / 4))?;
+    in_between(&mut stage, &config.to_toml())?;
+    let tally = Tally::of(&load.finish());
+    println!("{} a second, {closes:?} closes first: {tally}", rate());
+    assert_eq!((tally.failed(), tally.retransmitted(1)), (0, 0), "{tally}");
+    assert_shares(&tally.served, &EQUAL);
+    Ok(())
+}
