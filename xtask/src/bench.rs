@@ -28,7 +28,7 @@ enum What {
     },
     /// What a balancer costs: xlb beside HAProxy, nginx, nftables and none, in the lab
     Peers {
-        /// Arguments of the benchmark, such as --quick or --json
+        /// Arguments of the benchmark, such as --quick, --json or --svg
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

@@ -74,7 +74,8 @@ impl Case {
         Self::bulk(false, Kind::Paced),
     ];
 
-    const fn bulk(down: bool, kind: Kind) -> Self {
+    /// Bytes towards the client, or from it.
+    pub const fn bulk(down: bool, kind: Kind) -> Self {
         Self::Bulk { down, kind }
     }
 
