@@ -175,6 +175,9 @@ pub enum State {
     Abandoned = 7,
     /// The server is down and the connection was reset. Who goes on all the same is answered with RST.
     Reset = 8,
+    /// As [`Self::TimeWait`], but its client's port has another connection since: nobody but its server
+    /// may still remember it.
+    Left = 9,
 }
 
 impl State {
@@ -191,6 +194,7 @@ impl State {
             6 => Self::Closed,
             7 => Self::Abandoned,
             8 => Self::Reset,
+            9 => Self::Left,
             _ => Self::Free,
         }
     }
@@ -208,6 +212,7 @@ impl State {
             Self::Closed => "CLOSED",
             Self::Abandoned => "ABANDONED",
             Self::Reset => "RESET",
+            Self::Left => "LEFT",
         }
     }
 
@@ -341,7 +346,7 @@ pub const fn is_under_way(
     seq: Seq,
 ) -> bool {
     let first = match (state, direction) {
-        (State::Free | State::Claimed | State::Abandoned | State::Reset, _)
+        (State::Free | State::Claimed | State::Abandoned | State::Reset | State::Left, _)
         | (State::SynSent, Direction::ToClient) => return false,
         // The acknowledgement of a side that has sent none yet is that of the other's SYN, which is
         // still under way.

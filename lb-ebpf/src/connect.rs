@@ -17,11 +17,8 @@ use lb_common::time::Tick;
 
 use crate::packet::Frame;
 use crate::parse;
-use crate::slots::{self, Claim, SlotRef, clear};
+use crate::slots::{self, Claim, NOT_CLAIMED, SlotNumber, SlotRef, clear};
 use crate::{Context, admission, atomic, conntrack, index, maps, retry};
-
-/// The number of a slot: a result with it fits a register, one with a [`SlotRef`] the stack.
-pub type SlotNumber = u32;
 
 /// A SYN and what is known of it.
 struct Opening<'f, F> {
@@ -70,7 +67,7 @@ pub fn connect(frame: &impl Frame, frontend: u16) -> Result<SlotNumber, Reason> 
             refused = retry::tried(slot).and(fields.server());
         }
         // From then on it is another's.
-        if !slot.release(word) {
+        if !slot.leave(word) {
             return Err(Reason::LostRace);
         }
     }
@@ -179,7 +176,7 @@ pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64, stamp: Stamp) -> Res
         return Err(Reason::NoNextHop);
     }
     let claim = slots::claim(ends.server(), isn.first(), stamp);
-    if claim == Claim::NONE {
+    if claim == NOT_CLAIMED {
         return Err(Reason::NoSlot);
     }
     let number = enter(claim, tuple, ends, isn)?;
@@ -196,7 +193,7 @@ pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64, stamp: Stamp) -> Res
 #[inline(never)]
 fn enter(claim: Claim, tuple: Tuple, ends: Ends, isn: Isn) -> Result<SlotNumber, Reason> {
     let context = &Context::now().ok_or(Reason::NoServer)?;
-    let (slot, claimed) = (SlotRef::get(claim.slot()).ok_or(Reason::NoSlot)?, claim.word());
+    let (slot, claimed) = (SlotRef::get(claim.number()).ok_or(Reason::NoSlot)?, claim.word());
     fill(slot, tuple, ends, isn, context.now);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let entry = Entry::new(hash.tag(), claimed.generation(), slot.number);

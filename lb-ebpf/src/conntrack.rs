@@ -53,7 +53,7 @@ pub fn from_client(
         if known.slot.fields().ends.client_mac() != source_mac {
             learn_mac(known.slot, source_mac);
         }
-        if known.word.fins() != Fins::NONE {
+        if known.word.fins().has(Fins::SERVER_WAITS) {
             learn_stamp(known.slot, parse::stamp(packet, headers.tcp.header_len()));
         }
     }
@@ -202,6 +202,14 @@ pub fn learn_mac(slot: SlotRef, seen: MacWord) {
     }
 }
 
+/// The timestamp of a SYN may be so long ago that later ones look earlier.
+#[inline(always)]
+fn forget_stamp(slot: SlotRef) {
+    if let Some(details) = slot.details() {
+        details.stamp = Stamp::NONE;
+    }
+}
+
 /// The last that the client says of its clock decides who may use the port next, if the server is to wait.
 #[inline(never)]
 fn learn_stamp(slot: SlotRef, stamp: Stamp) {
@@ -247,6 +255,9 @@ fn change_state(change: Change) {
     let Change { slot, mut word, mut effect, direction, segment } = change;
     for _ in 0..TRIES {
         if slot.swap(word, word.with(effect.state, effect.fins)) {
+            if word.fins() == Fins::NONE && effect.fins != Fins::NONE {
+                forget_stamp(slot);
+            }
             return note(slot, (word.state(), effect.state));
         }
         let generation = word.generation();

@@ -8,10 +8,10 @@ use lb_common::syn::{MAX_OFFERS, MAX_OPTIONS, Owner, Syn};
 use lb_common::tcp::{Direction, Fins, Flags, Seq, State};
 
 use crate::classify::{self, Ours};
-use crate::connect::{self, Isn, SlotNumber};
+use crate::connect::{self, Isn};
 use crate::packet::{Frame, Packet, TcpHdr};
 use crate::parse::{self, TCP_OFFSET};
-use crate::slots::SlotRef;
+use crate::slots::{SlotNumber, SlotRef};
 use crate::{Context, Verdict, answer, atomic, conntrack, maps, rewrite};
 
 /// Keeps a copy of a SYN that was just given to a server.

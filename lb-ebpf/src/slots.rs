@@ -16,11 +16,19 @@ use lb_common::slot::{Details, Slot, Word};
 use lb_common::tcp::{Fins, Seq, State};
 use lb_common::time::{Tick, Ticks};
 
-use crate::connect::SlotNumber;
 use crate::{Context, admission, atomic, maps};
 
-/// How many slots a new connection may try.
+/// The number of a slot: a result with it fits a register, one with a [`SlotRef`] the stack.
+pub type SlotNumber = u32;
+
+/// How many slots a new connection may try: so many, and as many as the second if any of those is of a
+/// connection that is over, since then others may be whose server lets it in.
+const FEW_PROBES: u32 = 16;
 const PROBES: u32 = 48;
+
+/// How long a connection that is over must have been quiet before its port is used again. What was under
+/// way has arrived by then, and what another CPU still does with its last packet is done.
+const REST: Ticks = Ticks(2);
 
 /// A slot in map memory.
 #[derive(Clone, Copy)]
@@ -95,6 +103,18 @@ impl SlotRef {
         self.swap(word, word.with(State::Free, Fins::NONE))
     }
 
+    /// Gives the slot up to whoever takes its connection's tuple, if its state is still `word`. The server of
+    /// a connection that is over may still remember it.
+    #[inline(always)]
+    #[must_use]
+    pub fn leave(&self, word: Word) -> bool {
+        let is_over = word.state() == State::TimeWait;
+        self.swap(
+            word,
+            if is_over { word.with(State::Left, word.fins()) } else { word.with(State::Free, Fins::NONE) },
+        )
+    }
+
     /// The slot's state, if a connection of this tuple and generation holds it.
     #[inline(always)]
     #[must_use]
@@ -137,7 +157,7 @@ impl SlotRef {
 #[inline(never)]
 #[must_use]
 pub fn claim(server: u16, seq: Seq, stamp: Stamp) -> Claim {
-    claimed(server, seq, stamp).unwrap_or(Claim::NONE)
+    claimed(server, seq, stamp).unwrap_or(NOT_CLAIMED)
 }
 
 #[inline(always)]
@@ -151,24 +171,28 @@ fn claimed(server: u16, seq: Seq, stamp: Stamp) -> Option<Claim> {
     if ports == 0 {
         return None;
     }
-    let stride = ports / PROBES + 1;
-    let mut cheapest = Candidate { number: 0, offer: Offer::NONE };
+    // The first few are spread over all ports, the others lie between them.
+    let stride = ports / FEW_PROBES + 1;
+    let mut cheapest = Candidate { slot: 0, offer: NOT_OFFERED };
     for probe in 0..PROBES {
+        if probe == FEW_PROBES && cheapest.offer.number() > price::MOST_OF_THOSE_OVER {
+            break;
+        }
         let port = (turn as u32).wrapping_add(probe * stride) % ports;
-        let number = first_slot + port;
-        let offer = Offer(appraise(number, context.now.0, seq.0, stamp.0));
-        if offer.price() == 0 {
-            if let Some(claim) = take(number, offer.word()) {
+        let slot = first_slot + port;
+        let offer = WordAnd(appraise(slot, context.now.0, seq.0, stamp.0));
+        if offer.number() == price::NOTHING {
+            if let Some(claim) = take(slot, offer.word()) {
                 return Some(claim);
             }
-        } else if offer.price() < cheapest.offer.price() {
-            cheapest = Candidate { number, offer };
+        } else if offer.number() < cheapest.offer.number() {
+            cheapest = Candidate { slot, offer };
         }
     }
-    if cheapest.offer == Offer::NONE {
+    if cheapest.offer == NOT_OFFERED {
         return None;
     }
-    take(cheapest.number, cheapest.offer.word())
+    take(cheapest.slot, cheapest.offer.word())
 }
 
 /// Fetches the slot that [`claim`] is likely to find for a server into the cache, and its details.
@@ -218,64 +242,52 @@ pub fn begin(details: &mut Details, since: u64, stamp: Stamp) {
     details.packets_high = [0; 2];
 }
 
-/// A slot that was claimed and its state word, in one register.
+/// A slot's state word and a number that goes with it, in one register.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Claim(u64);
+pub struct WordAnd(u64);
 
-impl Claim {
-    /// None; no claimed slot's word is zero.
-    pub const NONE: Self = Self(0);
-
-    const fn new(slot: SlotNumber, word: Word) -> Self {
-        Self((word.0 as u64) << 32 | slot as u64)
+impl WordAnd {
+    const fn new(word: Word, number: u32) -> Self {
+        Self((word.0 as u64) << 32 | number as u64)
     }
 
-    /// The slot.
-    #[inline(always)]
-    #[must_use]
-    pub const fn slot(self) -> SlotNumber {
-        self.0 as u32
-    }
-
-    /// Its state word.
+    /// The word.
     #[inline(always)]
     #[must_use]
     pub const fn word(self) -> Word {
         Word((self.0 >> 32) as u32)
     }
+
+    /// The number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
 }
+
+/// A slot that was claimed: its word and its number.
+pub type Claim = WordAnd;
+
+/// No slot was claimed; a claimed one's word is never zero.
+pub const NOT_CLAIMED: Claim = WordAnd(0);
+
+/// A slot's word and its price.
+type Offer = WordAnd;
+
+/// The slot must not be taken.
+const NOT_OFFERED: Offer = WordAnd::new(Word(0), u32::MAX);
 
 /// A slot that could be taken away from its connection.
 struct Candidate {
-    number: SlotNumber,
+    slot: SlotNumber,
     offer: Offer,
-}
-
-/// A slot's state word, and below it what it costs to take the slot.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Offer(u64);
-
-impl Offer {
-    /// The slot must not be taken.
-    const NONE: Self = Self(u32::MAX as u64);
-
-    const fn new(word: Word, price: u32) -> Self {
-        Self((word.0 as u64) << 32 | price as u64)
-    }
-
-    const fn price(self) -> u32 {
-        self.0 as u32
-    }
-
-    const fn word(self) -> Word {
-        Word((self.0 >> 32) as u32)
-    }
 }
 
 /// Claims a slot, unless somebody else has done something to it.
 #[inline(always)]
-fn take(number: SlotNumber, word: Word) -> Option<Claim> {
-    let slot = SlotRef::get(number)?;
+fn take(slot: SlotNumber, word: Word) -> Option<Claim> {
+    let slot = SlotRef::get(slot)?;
     let claimed = word.claimed();
     if !slot.swap(word, claimed) {
         return None;
@@ -284,7 +296,7 @@ fn take(number: SlotNumber, word: Word) -> Option<Claim> {
         // It expired without anybody's notice.
         admission::count(slot.fields().tuple.frontend(), -1);
     }
-    Some(Claim::new(number, claimed))
+    Some(Claim::new(claimed, slot.number))
 }
 
 /// The [`Offer`] of a slot to a SYN with a number and a timestamp: it costs nothing if it is free, has
@@ -295,36 +307,57 @@ fn take(number: SlotNumber, word: Word) -> Option<Claim> {
 /// that it is ready to follow.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn appraise(number: SlotNumber, now: u32, seq: u32, stamp: u32) -> u64 {
-    let (Some(slot), Some(setup)) = (SlotRef::get(number), maps::setup()) else { return Offer::NONE.0 };
-    let context = Context { setup, now: Tick(now) };
-    let (is_held, word) = slot.is_held(&context);
-    if !is_held || word.state() == State::TimeWait && slot.lets_in(word, Seq(seq), Stamp(stamp)) {
-        return Offer::new(word, 0).0;
-    }
-    let age = slot.fields().last_seen.age(context.now);
-    price(word.state(), age).map_or(Offer::NONE, |price| Offer::new(word, price)).0
+extern "C" fn appraise(slot: SlotNumber, now: u32, seq: u32, stamp: u32) -> u64 {
+    let (Some(slot), Some(setup)) = (SlotRef::get(slot), maps::setup()) else { return NOT_OFFERED.0 };
+    let (word, last_seen) = slot.head();
+    let timeouts = &setup.frontend(slot.fields().tuple.frontend()).timeouts;
+    let age = last_seen.age(Tick(now));
+    let is_over = matches!(word.state(), State::TimeWait | State::Left) && age <= timeouts.time_wait;
+    let is_free = if is_over {
+        age >= REST && slot.lets_in(word, Seq(seq), Stamp(stamp))
+    } else {
+        !word.is_live(last_seen, Tick(now), timeouts)
+    };
+    let price = if is_free { Some(price::NOTHING) } else { price::of(word.state(), age) };
+    price.map_or(NOT_OFFERED, |price| Offer::new(word, price)).0
 }
 
-/// What it costs to take a slot away from its connection; none where it must not be.
-///
-/// A connection that is over gives way first, one whose server may still be in `TIME_WAIT` after
-/// those that were reset: if that server does not take the new one, it is offered to another. Then
-/// half-open ones, the oldest first, as a flood makes them; who really wants to connect has
-/// answered within a round trip.
-#[inline(always)]
-fn price(state: State, age: Ticks) -> Option<u32> {
-    /// By state, four bits each; see [`Timeouts::of`] for why there is no `match`.
+/// What it costs to take a slot away from its connection.
+mod price {
+    use lb_common::tcp::State;
+    use lb_common::time::Ticks;
+
+    /// The price of a slot that nobody holds.
+    pub const NOTHING: u32 = 0;
+
+    /// By state, four bits each; see [`lb_common::frontend::Timeouts::of`] for why there is no `match`.
     const CLASSES: u64 = class(State::Closed, 1)
-        | class(State::TimeWait, 2)
+        | class(State::TimeWait, OVER)
+        | class(State::Left, OVER)
         | class(State::SynSent, 3)
         | class(State::SynReceived, 3)
         | class(State::Abandoned, 3);
+    const OVER: u64 = 2;
+
+    /// Within a class the younger is the dearer; more than any age of such a connection.
+    const OLDEST: u32 = (1 << 24) - 1;
+
+    /// More than a slot costs whose connection is over.
+    pub const MOST_OF_THOSE_OVER: u32 = (OVER as u32) << 24 | OLDEST;
+
     const fn class(state: State, class: u64) -> u64 {
         class << (state as u32 * 4)
     }
-    /// Within a class the younger is the dearer; more than any age of such a connection.
-    const OLDEST: u32 = (1 << 24) - 1;
-    let class = (CLASSES >> (state as u32 * 4) & 0xf) as u32;
-    if class == 0 { None } else { Some(class << 24 | (OLDEST - (age.0 & OLDEST))) }
+
+    /// The price of a slot in this state, last heard of so long ago; none where it must not be taken.
+    ///
+    /// A connection that is over gives way first, one whose server may still be in `TIME_WAIT` after
+    /// those that were reset: if that server does not take the new one, it is offered to another. Then
+    /// half-open ones, the oldest first, as a flood makes them; who really wants to connect has
+    /// answered within a round trip.
+    #[inline(always)]
+    pub fn of(state: State, age: Ticks) -> Option<u32> {
+        let class = (CLASSES >> (state as u32 * 4) & 0xf) as u32;
+        if class == 0 { None } else { Some(class << 24 | (OLDEST - (age.0 & OLDEST))) }
+    }
 }

@@ -1,9 +1,9 @@
 //! Many short connections: ports of ours come round again while the servers still remember them.
 
 use lb_lab::load::{Closes, Load, Plan, Tally};
-use lb_lab::{Result, Topology, size};
+use lb_lab::{Host, Result, Topology, size};
 
-use crate::stage::{EQUAL, Stage, assert_shares, config, lab};
+use crate::stage::{EQUAL, Stage, assert_shares, config, lab, xlb};
 
 /// As many addresses as keep the clients from running out of ports themselves.
 const TOPOLOGY: Topology = Topology { lan_clients: 16, ..Topology::DEFAULT };
@@ -58,8 +58,20 @@ fn all_connect_at_once(
     load.wait_for(u64::from(connections / 4))?;
     in_between(&mut stage, &config.to_toml())?;
     let tally = Tally::of(&load.finish());
+    let remembered = in_time_wait(&stage.lab.servers)?;
+    let stale = xlb(&stage.lab).stats()?.reasons["stale_port"];
     println!("{} a second, {closes:?} closes first: {tally}", rate());
+    println!("{stale} on ports that their servers did not give away, {remembered} in TIME_WAIT there");
     assert_eq!((tally.failed(), tally.retransmitted(1)), (0, 0), "{tally}");
+    assert!(stale * 1000 <= tally.made, "{stale} stale ports");
+    // Health checks leave a few.
+    assert_eq!(remembered > tally.made / 100, closes == Closes::Server, "{remembered} in TIME_WAIT");
     assert_shares(&tally.served, &EQUAL);
     Ok(())
+}
+
+/// How many connections the servers hold in TIME_WAIT.
+fn in_time_wait(servers: &[Host]) -> Result<u64> {
+    let listed = servers.iter().map(|server| server.run("ss", &["-Htan", "state", "time-wait"]));
+    listed.map(|list| Ok(list?.lines().count() as u64)).sum()
 }

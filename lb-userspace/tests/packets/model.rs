@@ -154,9 +154,9 @@ impl Segment {
 impl Connection {
     fn lifetime(&self) -> Time {
         match self.phase {
-            Phase::Asked | Phase::Answered | Phase::Abandoned => CONNECT,
+            Phase::Asked | Phase::Answered => CONNECT,
             Phase::Established => IDLE,
-            Phase::Over | Phase::Reset => TIME_WAIT,
+            Phase::Over | Phase::Reset | Phase::Abandoned => TIME_WAIT,
             Phase::Dead => CLOSED,
             Phase::Gone => 0,
         }

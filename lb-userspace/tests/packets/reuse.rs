@@ -7,10 +7,14 @@ use lb_common::time::Ticks;
 
 use crate::connection::{Connection, FIN_ACK, SYN_ACK, syn};
 use crate::frame::{End, Frame};
-use crate::rig::{CLIENT, Rig, client};
+use crate::rig::{CLIENT, Out, Rig, client};
 
 /// What the client's clock says when it is heard for the last time.
 const LAST: u32 = u32::MAX - 2;
+
+/// How long a port rests, and how long the one has rested that it competes with.
+const REST: Ticks = Ticks(2);
+const OLDER: Ticks = Ticks(50);
 
 /// Another client, of whom nobody is known to have a clock that agrees with the first one's.
 const NEWCOMER: End = client(9, 50_000);
@@ -89,7 +93,8 @@ fn lets_in(parting: Parting, distance: i32, clock: u32) -> bool {
     let mut crowd: Vec<_> = (0..8).map(|n| Connection::established(&rig, client(1, 40_000 + n))).collect();
     part(&rig, &mut crowd[3], parting);
     part(&rig, &mut crowd[5], Parting::Unacknowledged);
-    rig.age(crowd[5].client.socket, Ticks(3));
+    rig.age(crowd[3].client.socket, REST);
+    rig.age(crowd[5].client.socket, OLDER);
     let isn = crowd[3].client_seq.wrapping_add_signed(distance);
     let syn = syn(NEWCOMER).options(&syn_options(clock)).with(|syn| syn.tcp.sequence_number = isn);
     let new = Connection::open_with(&rig, NEWCOMER, &syn);
@@ -134,7 +139,8 @@ fn a_client_that_has_no_timestamps_is_judged_by_its_numbers() {
             crowd[old].client_sends(&rig, FIN_ACK, b"");
         }
         crowd[3].server_sends(&rig, Flags::ACK, b"");
-        rig.age(crowd[5].client.socket, Ticks(3));
+        rig.age(crowd[3].client.socket, REST);
+        rig.age(crowd[5].client.socket, OLDER);
         let isn = crowd[3].client_seq.wrapping_add_signed(distance);
         let syn = syn(NEWCOMER).options(&syn_options(77)).with(|syn| syn.tcp.sequence_number = isn);
         let new = Connection::open_with(&rig, NEWCOMER, &syn);
@@ -151,6 +157,8 @@ fn the_clients_last_timestamp_is_known_once_a_side_has_closed() {
     says(&rig, &mut connection, Flags::ACK, 75);
     assert_eq!(connection.details(&rig).stamp, Stamp(70), "nobody needs it yet");
     connection.server_sends(&rig, FIN_ACK, b"");
+    // So long ago that it would seem to be yet to come.
+    assert_eq!(connection.details(&rig).stamp, Stamp::NONE);
     for (clock, known) in [(80, 80), (79, 80), (81, 81)] {
         says(&rig, &mut connection, Flags::ACK, clock);
         assert_eq!(connection.details(&rig).stamp, Stamp(known), "{clock}");
@@ -172,4 +180,47 @@ fn the_next_server_is_asked_with_the_same_timestamp() {
     let first = Connection::open_with(&rig, CLIENT, &syn);
     let second = first.moved(&rig, &syn, rig.run(&first.refusal().bytes()), Reason::Refused);
     assert_eq!(second.details(&rig).stamp, Stamp(70));
+}
+
+#[test]
+fn a_port_rests_for_a_moment() {
+    let rig = Rig::with_one_server(2);
+    let mut old = Connection::established(&rig, client(1, 40_000));
+    Connection::established(&rig, client(1, 40_001));
+    part(&rig, &mut old, Parting::ClientFirst);
+    let generation = old.slot(&rig).word().generation();
+    // With no other, it is taken all the same.
+    let new = Connection::open(&rig, NEWCOMER);
+    assert_eq!(new.slot_number(&rig), old.slot_number(&rig));
+    assert_eq!(new.slot(&rig).word().generation(), generation + 1);
+
+    let rig = Rig::with_one_server(8);
+    let mut crowd: Vec<_> = (0..8).map(|n| Connection::established(&rig, client(1, 40_000 + n))).collect();
+    part(&rig, &mut crowd[3], Parting::ClientFirst);
+    part(&rig, &mut crowd[5], Parting::Unacknowledged);
+    rig.age(crowd[5].client.socket, OLDER);
+    assert_eq!(Connection::open(&rig, NEWCOMER).slot_number(&rig), crowd[5].slot_number(&rig));
+}
+
+#[test]
+fn whose_port_connects_anew_leaves_a_port_that_its_server_remembers() {
+    let rig = Rig::with_one_server(8);
+    let mut crowd: Vec<_> = (0..7).map(|n| Connection::established(&rig, client(1, 40_000 + n))).collect();
+    part(&rig, &mut crowd[3], Parting::ServerFirst);
+    part(&rig, &mut crowd[5], Parting::Unacknowledged);
+    let newer = syn(crowd[3].client).options(&syn_options(LAST.wrapping_add(9)));
+    let again = Connection::open_with(&rig, crowd[3].client, &newer);
+    assert_ne!(again.slot_number(&rig), crowd[3].slot_number(&rig));
+    assert_eq!(crowd[3].state(&rig), State::Left);
+    // Its server has nothing to say to the client any more.
+    let late = crowd[3].by_server(Flags::ACK);
+    assert_eq!(rig.run(&late.bytes()), Out::Passed(Reason::NoConnection));
+    // Nor does it take a SYN that it takes for an old one.
+    rig.age(crowd[3].client.socket, REST);
+    rig.age(crowd[5].client.socket, OLDER);
+    let older = syn(NEWCOMER).options(&syn_options(LAST - 9));
+    assert_eq!(Connection::open_with(&rig, NEWCOMER, &older).slot_number(&rig), crowd[5].slot_number(&rig));
+    let newer = client(9, 50_001);
+    let syn = syn(newer).options(&syn_options(LAST + 1));
+    assert_eq!(Connection::open_with(&rig, newer, &syn).slot_number(&rig), crowd[3].slot_number(&rig));
 }
