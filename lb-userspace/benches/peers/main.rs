@@ -5,10 +5,10 @@
 //! one CPU and the servers another, and the balancer whatever is free. This prints and judges nothing.
 
 mod case;
-mod cpu;
 mod peer;
 mod report;
-mod tools;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
