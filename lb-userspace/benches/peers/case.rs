@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use lb_lab::{Host, Lab};
 
-use crate::cpu;
 use crate::peer::Peer;
-use crate::tools::{self, Requests};
+use crate::support::cpu;
+use crate::support::tools::{self, Requests};
 
 /// Streams of the case with many.
 const STREAMS: &str = "8";

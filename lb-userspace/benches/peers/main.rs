@@ -6,11 +6,11 @@
 
 mod case;
 mod chart;
-mod cpu;
 mod memory;
 mod peer;
 mod report;
-mod tools;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -8,8 +8,8 @@ use anyhow::Result;
 use lb_lab::config::Config;
 use lb_lab::{Balancer, HaProxy, Host, Lab, Nginx, Process, Xlb, wait};
 
-use crate::cpu;
 use crate::memory::{self, Memory};
+use crate::support::cpu;
 
 /// The frontend of all servers, and the one of a single server that bulk goes to: iperf3 opens several
 /// connections that belong together.
