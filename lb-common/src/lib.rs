@@ -17,6 +17,7 @@ pub mod event;
 pub mod frontend;
 pub mod index;
 pub mod local;
+pub mod nat;
 pub mod net;
 pub mod reason;
 pub mod reuse;

@@ -13,16 +13,16 @@ pub const MAX_SERVERS: u32 = 64;
 pub struct Server {
     /// Where it listens.
     pub addr: Addr,
-    /// The address of ours that its connections come from.
-    pub nat_addr: Addr,
+    /// The number of its first slot; the others follow as [`Settings::slot_of`] says.
+    ///
+    /// [`Settings::slot_of`]: crate::settings::Settings::slot_of
+    pub first_slot: u32,
     /// The MAC address of its next hop, zero while unknown; changed by one store.
     pub next_hop: MacWord,
-    /// The number of its first slot; the slot of NAT port p is `first_slot + (p - nat_first)`.
-    pub first_slot: u32,
     /// Where it listens.
     pub port: Port,
     /// Zero.
-    pub padding: u16,
+    pub padding: [u16; 3],
 }
 
 const _: () = assert!(size_of::<Server>() == 24);

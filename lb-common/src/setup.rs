@@ -3,13 +3,16 @@
 //! One lookup finds it all: each lookup costs the program the registers that it has in use. The
 //! agent maps the value into its own memory and changes it word by word while packets pass.
 
+use core::ops::Range;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::endpoint::Endpoints;
 use crate::frontend::{Frontend, MAX_FRONTENDS, PortEntry};
-use crate::net::Port;
+use crate::net::{Addr, Port};
 use crate::server::{MAX_SERVERS, Server};
 use crate::settings::Settings;
+use crate::slot::Ends;
 
 /// The one value of the `SETUP` map.
 #[repr(C, align(64))]
@@ -55,5 +58,20 @@ impl Setup {
     #[must_use]
     pub const fn server(&self, number: u16) -> &Server {
         &self.servers[(number as u32 % MAX_SERVERS) as usize]
+    }
+
+    /// The numbers of a server's slots.
+    #[must_use]
+    pub const fn slots_of(&self, server: u16) -> Range<u32> {
+        let first = self.server(server).first_slot;
+        first..first + self.settings.slots_of_server()
+    }
+
+    /// The address and port of ours that a slot's server sees its connection come from.
+    #[inline(always)]
+    #[must_use]
+    pub const fn nat_endpoint(&self, slot: u32, ends: Ends) -> (Addr, Port) {
+        let place = slot.wrapping_sub(self.server(ends.server()).first_slot);
+        self.settings.nat_endpoint(place, ends)
     }
 }

@@ -1,14 +1,16 @@
-//! Connection slots: one for each NAT port of each server, the whole state of a connection.
+//! Connection slots: one for each port of each NAT address and server, the whole state of a connection.
 //!
-//! A slot *is* a NAT port of a server, so a server's packet finds its connection by arithmetic. The
+//! A slot *is* a port of ours towards a server, so a server's packet finds its connection by arithmetic. The
 //! program changes it by compare-and-swap of its first word; agent and CLI read the same memory.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::frontend::Timeouts;
 use crate::index::Tuple;
+use crate::nat::MAX_NAT_ADDRS;
 use crate::net::MacWord;
 use crate::reuse::Stamp;
+use crate::server::MAX_SERVERS;
 use crate::tcp::{Fins, Seq, Side, State};
 use crate::time::Tick;
 
@@ -24,7 +26,7 @@ pub struct Slot {
     pub tuple: Tuple,
     /// The last sequence numbers of the client and of the server.
     pub sides: [Side; 2],
-    /// Where frames to the client go, learned from its own, and the server's number.
+    /// Where frames to the client go, learned from its own, and the numbers of server and NAT address.
     pub ends: Ends,
     /// Packets to the server and to the client, the low 32 bits.
     pub packets: [u32; 2],
@@ -59,17 +61,33 @@ pub struct Details {
 const _: () = assert!(size_of::<Details>() == 32);
 
 /// Where a connection's packets go: the client's MAC address in the low 48 bits, the server's number in
-/// the upper 16. One word, so that nobody sees half of a change.
+/// the next 8, the NAT address's in the upper 8. One word, so that nobody sees half of a change.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Ends(u64);
 
+const _: () = assert!(MAX_SERVERS <= 1 << 8 && MAX_NAT_ADDRS <= 1 << 8);
+
 impl Ends {
-    /// A client's MAC address and a server's number.
+    /// A client's MAC address and a server's number, with the first NAT address between them.
     #[inline(always)]
     #[must_use]
     pub const fn new(client_mac: MacWord, server: u16) -> Self {
-        Self((server as u64) << 48 | client_mac.bits())
+        Self((server as u64 & 0xff) << 48 | client_mac.bits())
+    }
+
+    /// The same with another NAT address, by its number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_nat(self, nat: u16) -> Self {
+        Self(self.0 & !(0xff << 56) | (nat as u64) << 56)
+    }
+
+    /// The same with another MAC address of the client.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_client_mac(self, client_mac: MacWord) -> Self {
+        Self(self.0 & 0xffff << 48 | client_mac.bits())
     }
 
     /// The client's MAC address, or its router's.
@@ -83,7 +101,14 @@ impl Ends {
     #[inline(always)]
     #[must_use]
     pub const fn server(self) -> u16 {
-        (self.0 >> 48) as u16
+        (self.0 >> 48) as u16 & 0xff
+    }
+
+    /// The NAT address's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn nat(self) -> u16 {
+        (self.0 >> 56) as u16
     }
 }
 
@@ -182,8 +207,13 @@ mod tests {
     #[test]
     fn ends_round_trip() {
         let mac = MacWord::from(Mac([1, 2, 3, 4, 5, 0xff]));
-        let ends = Ends::new(mac, 0xfffe);
-        assert_eq!((ends.client_mac(), ends.server()), (mac, 0xfffe));
+        let ends = Ends::new(mac, 0xfe);
+        assert_eq!((ends.client_mac(), ends.server(), ends.nat()), (mac, 0xfe, 0));
+        let ends = ends.with_nat(0xfd);
+        assert_eq!((ends.client_mac(), ends.server(), ends.nat()), (mac, 0xfe, 0xfd));
+        let other = MacWord::from(Mac([6, 5, 4, 3, 2, 0xff]));
+        let ends = ends.with_client_mac(other);
+        assert_eq!((ends.client_mac(), ends.server(), ends.nat()), (other, 0xfe, 0xfd));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::parse::{self, Headers, IP_OFFSET, TCP_OFFSET};
 pub enum Ours {
     /// From a client, to a frontend.
     Frontend(&'static Frontend),
-    /// From a server, to the NAT range.
+    /// From a server, to the NAT range. Whether also to a NAT address, [`crate::conntrack::slot_of`] finds.
     Server(&'static Server),
 }
 
@@ -82,6 +82,7 @@ fn unusual(packet: &Packet, setup: &'static Setup, ip: &Ipv4Hdr, fragment: u16) 
     };
     match ours(setup, source(ip, [a, b]), destination(ip, [c, d])) {
         Err(reason) => reason,
+        Ok(Ours::Server(_)) if nat_of(setup, parse::destination(ip)) == NO_NAT => Reason::OtherAddress,
         Ok(_) if fragment != 0 => Reason::FirstFragment,
         Ok(_) => Reason::IpOptions,
     }
@@ -106,7 +107,7 @@ pub const fn destination(ip: &Ipv4Hdr, port: [u8; 2]) -> (Addr, Port) {
 pub fn ours(setup: &'static Setup, source: (Addr, Port), (addr, port): (Addr, Port)) -> Result<Ours, Reason> {
     match setup.port(port) {
         PortEntry::NONE => Err(Reason::OtherPort),
-        PortEntry::NAT => server(setup, source, addr),
+        PortEntry::NAT => server(setup, source).map(Ours::Server).ok_or(Reason::NotAServer),
         _ => frontend(setup, addr, port).map(Ours::Frontend).ok_or(Reason::OtherAddress),
     }
 }
@@ -133,11 +134,25 @@ pub fn frontend(setup: &'static Setup, addr: Addr, port: Port) -> Option<&'stati
 
 /// Finds the server that a packet to the NAT range comes from.
 #[inline(always)]
-fn server(setup: &'static Setup, (addr, port): (Addr, Port), nat_addr: Addr) -> Result<Ours, Reason> {
-    let number = setup.endpoints.find(addr, port).ok_or(Reason::NotAServer)?;
-    let server = setup.server(number);
-    if server.nat_addr != nat_addr {
-        return Err(Reason::OtherAddress);
-    }
-    Ok(Ours::Server(server))
+fn server(setup: &'static Setup, (addr, port): (Addr, Port)) -> Option<&'static Server> {
+    setup.endpoints.find(addr, port).map(|number| setup.server(number))
+}
+
+/// The number of no NAT address.
+///
+/// Not an `Option`, because [`search`] is a function of its own, whose result has to fit a register.
+pub const NO_NAT: u16 = u16::MAX;
+
+/// The number of a NAT address; [`NO_NAT`] for another one.
+#[inline(always)]
+#[must_use]
+pub fn nat_of(setup: &'static Setup, addr: Addr) -> u16 {
+    // Most data planes have only this one.
+    if setup.settings.nat_addrs.get(0) == addr { 0 } else { search(setup, addr) }
+}
+
+/// Finds the number of a NAT address that is not the first.
+#[inline(never)]
+fn search(setup: &'static Setup, addr: Addr) -> u16 {
+    setup.settings.nat_addrs.find(addr, 1).unwrap_or(NO_NAT)
 }

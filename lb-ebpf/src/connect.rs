@@ -194,7 +194,9 @@ pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64, stamp: Stamp) -> Res
 fn enter(claim: Claim, tuple: Tuple, ends: Ends, isn: Isn) -> Result<SlotNumber, Reason> {
     let context = &Context::now().ok_or(Reason::NoServer)?;
     let (slot, claimed) = (SlotRef::get(claim.number()).ok_or(Reason::NoSlot)?, claim.word());
-    fill(slot, tuple, ends, isn, context.now);
+    let first_slot = context.setup.server(ends.server()).first_slot;
+    let nat = context.setup.settings.nat_of(slot.number.wrapping_sub(first_slot));
+    fill(slot, tuple, ends.with_nat(nat), isn, context.now);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let entry = Entry::new(hash.tag(), claimed.generation(), slot.number);
     if !index::insert(context, hash, entry) {

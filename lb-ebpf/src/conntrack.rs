@@ -5,20 +5,19 @@ use lb_common::counters::PathCounters;
 use lb_common::event::Failure;
 use lb_common::frontend::Frontend;
 use lb_common::index::Tuple;
-use lb_common::net::{Mac, MacWord, Port};
+use lb_common::net::{Addr, Mac, MacWord, Port};
 use lb_common::reason::Reason;
 use lb_common::reuse::Stamp;
 use lb_common::server::Server;
-use lb_common::slot::{Ends, Slot, Word};
+use lb_common::slot::{Slot, Word};
 use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, State};
 use lb_common::time::Tick;
 
-use crate::connect;
 use crate::packet::{Frame, Packet};
 use crate::parse::{self, Headers};
 use crate::rewrite::Rewrite;
 use crate::slots::{self, SlotRef, clear};
-use crate::{Context, admission, index, maps};
+use crate::{Context, admission, classify, connect, index, maps};
 
 /// How often a change of state is tried against others'.
 const TRIES: usize = 4;
@@ -68,13 +67,8 @@ pub fn to_server(context: &Context, slot: SlotRef) -> Result<Rewrite, Reason> {
     if !next_hop.is_unicast() {
         return Err(Reason::NoNextHop);
     }
-    Ok(Rewrite {
-        next_hop,
-        source: server.nat_addr,
-        source_port: Port::new(context.setup.settings.nat_first + (slot.number - server.first_slot) as u16),
-        destination: server.addr,
-        destination_port: server.port,
-    })
+    let (source, source_port) = context.setup.nat_endpoint(slot.number, slot.fields().ends);
+    Ok(Rewrite { next_hop, source, source_port, destination: server.addr, destination_port: server.port })
 }
 
 /// A packet from a server to the NAT range: follows its connection.
@@ -85,7 +79,7 @@ pub fn from_server(
     packet: &Packet,
     headers: &Headers,
 ) -> Result<Rewrite, Reason> {
-    let (slot, mut word) = at_port(context, server, headers.tcp.dest)?;
+    let (slot, mut word) = at_nat(context, server, classify::destination(headers.ip, headers.tcp.dest))?;
     let segment = parse::segment(packet, headers)?;
     let is_common = segment.flags.0 & (Flags::SYN | Flags::RST) == 0;
     if !is_common || !matches!(word.state(), State::Established) {
@@ -99,18 +93,22 @@ pub fn from_server(
     Ok(to_client(context.setup.frontend(slot.fields().tuple.frontend()), slot))
 }
 
-/// The slot of a server's connection by its NAT port, as it stands in a packet.
+/// The slot of a server's connection by the address and port of ours, which is one of the NAT range.
 #[inline(always)]
-#[must_use]
-pub fn slot_of(context: &Context, server: &Server, port: [u8; 2]) -> Option<SlotRef> {
-    let port = u16::from_be_bytes(port).wrapping_sub(context.setup.settings.nat_first);
-    SlotRef::get(server.first_slot + u32::from(port))
+pub fn slot_of(context: &Context, server: &Server, (addr, port): (Addr, Port)) -> Result<SlotRef, Reason> {
+    let settings = &context.setup.settings;
+    let nat = classify::nat_of(context.setup, addr);
+    if nat == classify::NO_NAT {
+        return Err(Reason::OtherAddress);
+    }
+    let place = settings.slot_of(nat, port.number().wrapping_sub(settings.nat_first));
+    SlotRef::get(server.first_slot.wrapping_add(place)).ok_or(Reason::NoConnection)
 }
 
 /// The same, if a connection holds it.
 #[inline(always)]
-pub fn at_port(context: &Context, server: &Server, port: [u8; 2]) -> Result<(SlotRef, Word), Reason> {
-    let slot = slot_of(context, server, port).ok_or(Reason::NoConnection)?;
+pub fn at_nat(context: &Context, server: &Server, nat: (Addr, Port)) -> Result<(SlotRef, Word), Reason> {
+    let slot = slot_of(context, server, nat)?;
     let (word, last_seen) = slot.head();
     let frontend = context.setup.frontend(slot.fields().tuple.frontend());
     if word.state() == State::Claimed || !word.is_live(last_seen, context.now, &frontend.timeouts) {
@@ -198,7 +196,7 @@ pub fn challenge(slot: SlotRef, segment: &Segment) {
 pub fn learn_mac(slot: SlotRef, seen: MacWord) {
     if seen.is_unicast() {
         let fields = slot.fields();
-        fields.ends = Ends::new(seen, fields.server());
+        fields.ends = fields.ends.with_client_mac(seen);
     }
 }
 

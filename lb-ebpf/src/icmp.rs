@@ -122,10 +122,11 @@ fn find(context: &Context, icmp: &IcmpError) -> Result<(SlotRef, Word, Direction
             }
             Ok((found.slot, found.word, Direction::ToServer))
         }
-        Ok(Ours::Server(server)) => {
-            let (slot, word) = conntrack::at_port(context, server, icmp.source)?;
-            Ok((slot, word, Direction::ToClient))
-        }
+        Ok(Ours::Server(server)) => match conntrack::at_nat(context, server, sender) {
+            Ok((slot, word)) => Ok((slot, word, Direction::ToClient)),
+            Err(Reason::OtherAddress) => Err(Reason::OtherIcmp),
+            Err(reason) => Err(reason),
+        },
         Err(_) => Err(Reason::OtherIcmp),
     }
 }

@@ -210,7 +210,8 @@ fn answered(packet: &Packet) -> Option<(Context, SlotRef)> {
     let context = Context::now()?;
     let (headers, ours) = classify::classify(packet, context.setup).ok()?;
     let Ours::Server(server) = ours else { return None };
-    let slot = conntrack::slot_of(&context, server, headers.tcp.dest)?;
+    let nat = classify::destination(headers.ip, headers.tcp.dest);
+    let slot = conntrack::slot_of(&context, server, nat).ok()?;
     Some((context, slot))
 }
 

@@ -164,7 +164,7 @@ pub fn claim(server: u16, seq: Seq, stamp: Stamp) -> Claim {
 fn claimed(server: u16, seq: Seq, stamp: Stamp) -> Option<Claim> {
     let context = Context::now()?;
     let first_slot = context.setup.server(server).first_slot;
-    let ports = u32::from(context.setup.settings.nat_ports);
+    let ports = context.setup.settings.slots_of_server();
     let cursor = maps::slot_cursor(server)?;
     // SAFETY: an element of the map, changed only by this operation and at start.
     let turn = unsafe { atomic::fetch_add_u64(&raw mut (*cursor).position, 1) };
@@ -198,7 +198,7 @@ fn claimed(server: u16, seq: Seq, stamp: Stamp) -> Option<Claim> {
 /// Fetches the slot that [`claim`] is likely to find for a server into the cache, and its details.
 #[inline(always)]
 pub fn foresee(context: &Context, server: u16) {
-    let ports = u32::from(context.setup.settings.nat_ports);
+    let ports = context.setup.settings.slots_of_server();
     let Some(cursor) = maps::slot_cursor(server) else { return };
     // SAFETY: an element of the map.
     let Some(port) = (unsafe { position(cursor) } as u32).checked_rem(ports) else { return };

@@ -20,6 +20,9 @@ pub struct Config {
     /// The ports towards servers, "first-last".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nat_ports: Option<String>,
+    /// The balancer's addresses that those ports are at; the first frontend's where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nat_addresses: Vec<String>,
     /// The cgroup whose processes these clients are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<PathBuf>,
@@ -115,6 +118,7 @@ impl Config {
             mode: mode.to_owned(),
             host_clients: false,
             nat_ports: None,
+            nat_addresses: Vec::new(),
             cgroup: None,
             frontend: Vec::new(),
             backend: Vec::new(),

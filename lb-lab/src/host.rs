@@ -21,6 +21,9 @@ use crate::{Error, Result};
 /// The interface that connects a host to the network.
 pub const INTERFACE: &str = "eth0";
 
+/// Prefix length of all networks.
+pub(crate) const PREFIX: u8 = 24;
+
 /// A host of the lab: a network namespace with an address.
 ///
 /// Clones are the same host.
@@ -131,6 +134,15 @@ impl Host {
             host.settle();
             work()
         })
+    }
+
+    /// Gives the host's interface one more IPv4 address in its network, by the host number there.
+    pub fn add_address(&self, number: u8) -> Result<Ipv4Addr> {
+        let [a, b, c, _] = self.address.octets();
+        let address = Ipv4Addr::new(a, b, c, number);
+        let with_prefix = format!("{address}/{PREFIX}");
+        self.run("ip", &["address", "add", &with_prefix, "dev", INTERFACE])?;
+        Ok(address)
     }
 
     /// Sets a kernel parameter of this host's network, such as `net/ipv4/ip_forward`.

@@ -17,7 +17,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::host::INTERFACE;
+use crate::host::{INTERFACE, PREFIX};
 use crate::sandbox::Sandbox;
 use crate::{Error, Host, Result, runtime, xdp};
 
@@ -27,8 +27,6 @@ const BRIDGE: &str = "lan";
 const LAN: u8 = 0;
 const FAR: u8 = 16;
 const LINK: u8 = 32;
-/// Prefix length of all networks.
-const PREFIX: u8 = 24;
 /// Host number of the first client of each network.
 const FIRST_CLIENT: u8 = 101;
 /// Makes a router of a host.

@@ -1,7 +1,7 @@
 //! What `xlb stats --json` and `xlb connections --json` tell, as far as the lab looks at it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Deserialize;
 
@@ -91,7 +91,9 @@ pub struct Connection {
     pub frontend: String,
     /// Who serves it.
     pub server: String,
-    /// The balancer's port towards the server.
+    /// The balancer's address towards the server.
+    pub nat_address: Ipv4Addr,
+    /// And its port.
     pub nat_port: u16,
     /// Whether its client is on the balancer's own host.
     pub local: bool,

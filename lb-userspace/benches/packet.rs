@@ -16,6 +16,7 @@ use lb_common::admission::Limits;
 use lb_common::bench::Flows;
 use lb_common::counters::PathCounters;
 use lb_common::frontend::Timeouts;
+use lb_common::nat::NatAddrs;
 use lb_common::net::{Mac, Port};
 use lb_common::reason::Reason;
 use lb_common::slot::Word;
@@ -299,7 +300,6 @@ fn wanted(servers: u32) -> Wanted {
     let server = |number: u32| WantedServer {
         // The first is the fixed point; the others are only there for their slots.
         address: SocketAddrV4::new(Ipv4Addr::from(u32::from(HOST) + number), SERVICE.port()),
-        nat_address: HOST,
         weight: 1,
         portion: Portion::WHOLE,
         backup: false,
@@ -308,7 +308,12 @@ fn wanted(servers: u32) -> Wanted {
         next_hop: Some(MAC),
     };
     Wanted {
-        sizes: Sizes { max_servers: servers, nat_first: NAT_FIRST, nat_ports: NAT_PORTS },
+        sizes: Sizes {
+            max_servers: servers,
+            nat_first: NAT_FIRST,
+            nat_ports: NAT_PORTS,
+            nat_addrs: NatAddrs::one(HOST.into()),
+        },
         mac: MAC,
         mtu: 1500,
         frontends: vec![WantedFrontend {

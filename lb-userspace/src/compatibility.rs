@@ -17,8 +17,6 @@ pub struct Running {
     pub mode: Option<Mode>,
     /// The sizes of its maps.
     pub sizes: Sizes,
-    /// The address that its connections to servers come from, if it has servers.
-    pub nat_address: Option<Ipv4Addr>,
 }
 
 /// A data plane that runs cannot do what the configuration wants.
@@ -47,6 +45,13 @@ impl fmt::Display for Difference {
     }
 }
 
+/// The NAT addresses in an order of their own: which has which number, only the maps have to know.
+fn addresses(sizes: Sizes) -> String {
+    let mut addresses: Vec<Ipv4Addr> = sizes.nat_addrs.iter().map(Into::into).collect();
+    addresses.sort();
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Fails with everything that is different.
 pub fn check(running: &Running, config: &Config) -> Result<(), Incompatible> {
     let sizes = plan::sizes(config);
@@ -57,13 +62,12 @@ pub fn check(running: &Running, config: &Config) -> Result<(), Incompatible> {
         (WantedMode::Only(wanted), Some(mode)) => wanted == mode,
     };
     let mode = running.mode.map_or(String::new(), |mode| mode.to_string());
-    let nat_address = running.nat_address.unwrap_or(config.nat_address);
     let settings = [
         ("interface", running.interface.clone(), config.interface.clone()),
         ("mode", if mode_fits { config.mode.to_string() } else { mode }, config.mode.to_string()),
         ("max_servers", running.sizes.max_servers.to_string(), sizes.max_servers.to_string()),
         ("nat_ports", ports(running.sizes), ports(sizes)),
-        ("nat_address", nat_address.to_string(), config.nat_address.to_string()),
+        ("nat_addresses", addresses(running.sizes), addresses(sizes)),
     ];
     let different = settings.into_iter().filter(|(_, running, wanted)| running != wanted);
     let differences: Vec<_> =
@@ -96,19 +100,26 @@ address = "198.18.0.11:6443"
 
     fn running() -> Running {
         let config = config("");
-        Running {
-            interface: config.interface.clone(),
-            mode: Some(Mode::Native),
-            sizes: plan::sizes(&config),
-            nat_address: Some(config.nat_address),
-        }
+        Running { interface: config.interface.clone(), mode: Some(Mode::Native), sizes: plan::sizes(&config) }
     }
 
     #[test]
     fn the_same_is_compatible() {
         assert_eq!(check(&running(), &config("")), Ok(()));
-        let detached = Running { mode: None, nat_address: None, ..running() };
+        let detached = Running { mode: None, ..running() };
         assert_eq!(check(&detached, &config("")), Ok(()));
+    }
+
+    #[test]
+    fn the_order_of_nat_addresses_does_not_matter() {
+        let addresses = |list: &str| config(&format!("nat_addresses = [{list}]\n"));
+        let (some, turned) = (r#""198.18.0.9", "198.18.0.10""#, r#""198.18.0.10", "198.18.0.9""#);
+        let running = Running { sizes: plan::sizes(&addresses(some)), ..running() };
+        assert_eq!(check(&running, &addresses(turned)), Ok(()));
+        let one_less = check(&running, &addresses(r#""198.18.0.9""#)).unwrap_err().to_string();
+        let difference =
+            "`nat_addresses` is 198.18.0.9, 198.18.0.10 there and 198.18.0.9 in the configuration";
+        assert!(one_less.contains(difference), "{one_less}");
     }
 
     #[test]
@@ -124,8 +135,7 @@ address = "198.18.0.11:6443"
         let running = Running {
             interface: "eth1".into(),
             mode: Some(Mode::Generic),
-            nat_address: Some(Ipv4Addr::new(198, 18, 0, 9)),
-            ..running()
+            sizes: plan::sizes(&config("nat_addresses = [\"198.18.0.9\"]\n")),
         };
         let wanted = config("max_servers = 32\nnat_ports = \"20000-29999\"\n");
         assert_eq!(
@@ -135,7 +145,7 @@ address = "198.18.0.11:6443"
              `mode` is generic there and native in the configuration, and \
              `max_servers` is 16 there and 32 in the configuration, and \
              `nat_ports` is 10240-32767 there and 20000-29999 in the configuration, and \
-             `nat_address` is 198.18.0.9 there and 198.18.0.10 in the configuration; set this back, \
+             `nat_addresses` is 198.18.0.9 there and 198.18.0.10 in the configuration; set this back, \
              or start a new data plane, which ends the connections of the running one: stop the agent \
              and give `xlb run --fresh`"
         );

@@ -75,7 +75,7 @@ impl Observer {
             frontend: frontend.name.clone(),
             backend: server.backend.clone(),
             server: server.name.clone(),
-            nat_port: client.port(),
+            nat: client,
             local: true,
             state: socket.state(),
             age: self.now.saturating_sub(Duration::from_nanos(turned.opened_at)),
@@ -146,14 +146,14 @@ impl Observer {
         }
         let frontend = self.status.frontend(slot.tuple.frontend())?;
         let server = self.status.server(slot.server())?;
-        let first_slot = self.server_setup(slot.server()).first_slot;
+        let (nat_addr, nat_port) = self.maps.setup.get().nat_endpoint(number, slot.ends);
         let [to_server, to_client] = [Direction::ToServer as usize, Direction::ToClient as usize];
         Some(Connection {
             client: socket_addr(slot.tuple.addr(), slot.tuple.port()),
             frontend: frontend.name.clone(),
             backend: server.backend.clone(),
             server: server.name.clone(),
-            nat_port: self.maps.setup.get().settings.nat_first + (number - first_slot) as u16,
+            nat: socket_addr(nat_addr, nat_port),
             local: false,
             state: slot.word().state(),
             age: self.now.saturating_sub(Duration::from_nanos(details.opened_at)),

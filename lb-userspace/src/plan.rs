@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lb_common::admission::{Limits, SourceRate};
 use lb_common::frontend::Timeouts;
+use lb_common::nat::NatAddrs;
 
 use crate::clock;
 use crate::config::model;
@@ -28,7 +29,6 @@ pub fn wanted(config: &Config, interface: &Interface, before: &Status) -> Wanted
         let state = Inherited::of(backend, server, before);
         WantedServer {
             address: server.address,
-            nat_address: config.nat_address,
             weight: state.runtime_weight.unwrap_or(server.weight),
             portion: Portion::WHOLE,
             backup: server.backup,
@@ -72,6 +72,7 @@ pub fn sizes(config: &Config) -> Sizes {
         max_servers: config.max_servers,
         nat_first: config.nat_ports.first(),
         nat_ports: config.nat_ports.count() as u16,
+        nat_addrs: NatAddrs::new(config.nat_addresses.iter().map(|address| (*address).into())),
     }
 }
 

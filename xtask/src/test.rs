@@ -23,8 +23,8 @@ const IN_TC: (&str, &str) = ("XLB_ENTRY", "tc");
 
 /// The packet tests that look at frames rather than at what the program remembers, which does not
 /// depend on the entry.
-const FRAME_TESTS: [&str; 9] =
-    ["answers", "arbitrary", "fuzz", "histories", "icmp", "long::", "mss", "refusal", "rewrites"];
+const FRAME_TESTS: [&str; 10] =
+    ["answers", "arbitrary", "fuzz", "histories", "icmp", "long::", "mss", "nat::", "refusal", "rewrites"];
 
 /// Lets cargo build what only the end-to-end tests need.
 pub const TEST_BUILDS: [&str; 2] = ["--features", "lb-userspace/test-builds"];

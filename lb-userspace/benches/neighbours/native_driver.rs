@@ -9,7 +9,7 @@ use xlb::dataplane::object::{self, Sizes};
 /// xlb's program; without any frontend it lets all frames pass.
 const PROGRAM: &str = "xlb_xdp";
 /// Hardly any memory: there is nothing to remember.
-const SIZES: Sizes = Sizes { max_servers: 1, nat_first: 10_240, nat_ports: 64 };
+const SIZES: Sizes = Sizes { max_servers: 1, nat_addrs: 1, nat_first: 10_240, nat_ports: 64 };
 
 /// Makes a port of the switch copy what comes from its host, by a program in native mode that lets all pass,
 /// while what this returns lives.

@@ -273,9 +273,7 @@ impl Agent {
     /// Established connections of a server.
     fn sessions(&self, server: u16) -> u64 {
         let Ok(view) = self.control.maps().slots.view() else { return 0 };
-        let ports = u32::from(self.control.wanted().sizes.nat_ports);
-        let first = self.control.maps().setup.get().server(server).first_slot;
-        let slots = (first..first + ports).filter_map(|number| view.get(number));
+        let slots = self.control.maps().setup.get().slots_of(server).filter_map(|number| view.get(number));
         slots.filter(|slot| slot.word().state() == State::Established).count() as u64
     }
 

@@ -1,11 +1,9 @@
 //! The start: a fresh data plane, or the one that a former agent has left.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use aya::Ebpf;
-use lb_common::net::socket_addr;
 use lb_common::setup::Setup;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -327,8 +325,6 @@ async fn clear_away(pins: &Pins, found: Found, interface: &Interface) -> Result<
 /// What cannot be changed in a data plane that runs.
 pub(super) fn running(status: &Status, setup: &Setup, mode: Option<Mode>) -> Running {
     let settings = &setup.settings;
-    let server = status.servers.first().map(|server| setup.server(server.number));
-    let nat_address = server.map(|server| *socket_addr(server.nat_addr, server.port).ip());
     Running {
         interface: status.interface.clone(),
         mode,
@@ -336,7 +332,7 @@ pub(super) fn running(status: &Status, setup: &Setup, mode: Option<Mode>) -> Run
             max_servers: settings.max_servers,
             nat_first: settings.nat_first,
             nat_ports: settings.nat_ports,
+            nat_addrs: settings.nat_addrs,
         },
-        nat_address: nat_address.filter(|address| *address != Ipv4Addr::UNSPECIFIED),
     }
 }

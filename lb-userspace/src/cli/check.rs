@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::Error;
 use crate::config::{Config, Loaded};
+use crate::plan;
 
 /// Validate a configuration without touching the system.
 #[derive(Debug, clap::Args)]
@@ -31,7 +32,10 @@ struct Summary<'c>(&'c Config);
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.0;
-        writeln!(f, "interface {}, mode {}, NAT ports {}", config.interface, config.mode, config.nat_ports)?;
+        let nat: Vec<String> = config.nat_addresses.iter().map(ToString::to_string).collect();
+        let slots = plan::sizes(config).slots_of_server();
+        writeln!(f, "interface {}, mode {}", config.interface, config.mode)?;
+        writeln!(f, "NAT ports {} of {}: {slots} for each server", config.nat_ports, nat.join(", "))?;
         for frontend in &config.frontends {
             let backend = config.backend_of(frontend);
             let servers: Vec<&str> = backend.servers.iter().map(|server| server.name.as_str()).collect();

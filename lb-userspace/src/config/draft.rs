@@ -10,7 +10,7 @@ use lb_common::server::MAX_SERVERS;
 use super::address;
 use super::duration::duration;
 use super::keyword::{keyword, listed};
-use super::model::{self, Balance, LogFormat, Mode, OnMarkedDown, OnStop};
+use super::model::{self, Balance, Config, LogFormat, Mode, OnMarkedDown, OnStop};
 use super::ports::PortRange;
 use super::prefix::{self, Prefix};
 use super::problem::{Field, Located};
@@ -40,7 +40,7 @@ pub(super) struct Draft {
     pub interface: Field<String>,
     pub mode: Field<Mode>,
     pub nat_ports: Field<PortRange>,
-    pub nat_address: Field<Ipv4Addr>,
+    pub nat_addresses: Field<Vec<Located<Ipv4Addr>>>,
     pub max_servers: Field<u32>,
     pub max_connections: Field<u32>,
     pub on_stop: Field<OnStop>,
@@ -58,7 +58,7 @@ pub(super) struct Frontend {
     pub bind: Field<SocketAddrV4>,
     pub backend: Field<String>,
     pub max_connections: Field<u32>,
-    pub allow: Field<Vec<Prefix>>,
+    pub allow: Field<Vec<Located<Prefix>>>,
     pub source_rate: Field<Rate>,
 }
 
@@ -156,7 +156,7 @@ impl Draft {
             interface: table.required("interface", "eth0", value::interface),
             mode: table.optional("mode", keyword),
             nat_ports: table.optional("nat_ports", value::nat_ports),
-            nat_address: table.optional("nat_address", address::ipv4),
+            nat_addresses: table.list("nat_addresses", "10.4.0.10", Config::MAX_NAT_ADDRESSES, address::ipv4),
             max_servers: table.optional("max_servers", value::whole(1..=MAX_SERVERS)),
             max_connections: table.optional("max_connections", value::whole(1..=u32::MAX)),
             on_stop: table.optional("on_stop", keyword),

@@ -31,7 +31,7 @@ pub(super) struct Claims {
     interface: String,
     binds: Vec<Located<SocketAddrV4>>,
     servers: Vec<Located<SocketAddrV4>>,
-    nat_address: Option<Located<Ipv4Addr>>,
+    nat_addresses: Vec<Located<Ipv4Addr>>,
     nat_ports: Located<PortRange>,
     ca_files: Vec<Located<PathBuf>>,
 }
@@ -48,7 +48,7 @@ impl Claims {
             binds: validate::frontend_binds(&draft).cloned().collect(),
             servers: validate::servers(&draft).filter_map(|server| server.value.address.clone()).collect(),
             ca_files: validate::ca_files(&draft).cloned().collect(),
-            nat_address: draft.nat_address,
+            nat_addresses: draft.nat_addresses.map_or_else(Vec::new, |list| list.value),
             nat_ports: draft.nat_ports.unwrap_or_else(default_ports),
         }
     }
@@ -57,9 +57,9 @@ impl Claims {
     pub fn problems(&self, facts: &HostFacts) -> Vec<Problem> {
         let mut problems: Vec<Problem> =
             self.binds.iter().filter_map(|bind| self.foreign(&bind.place, *bind.value.ip(), facts)).collect();
-        problems.extend(
-            self.nat_address.as_ref().and_then(|address| self.foreign(&address.place, address.value, facts)),
-        );
+        let nat_addresses = self.nat_addresses.iter();
+        problems
+            .extend(nat_addresses.filter_map(|address| self.foreign(&address.place, address.value, facts)));
         let local = |server: &&Located<SocketAddrV4>| facts.interface_addresses.contains(server.value.ip());
         problems
             .extend(self.servers.iter().filter(local).map(|server| validate::on_this_host(&server.place)));

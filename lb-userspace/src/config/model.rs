@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lb_common::nat::MAX_NAT_ADDRS;
+
 use super::keyword::Keyword;
 use super::ports::PortRange;
 use super::prefix::Prefix;
@@ -19,8 +21,8 @@ pub struct Config {
     pub mode: Mode,
     /// The ports of ours that connections to servers come from.
     pub nat_ports: PortRange,
-    /// The address of ours that connections to servers come from.
-    pub nat_address: Ipv4Addr,
+    /// The addresses of ours that connections to servers come from, at least one.
+    pub nat_addresses: Vec<Ipv4Addr>,
     /// How many servers the maps have room for.
     pub max_servers: u32,
     /// What becomes of the data plane when the agent ends in order.
@@ -42,6 +44,9 @@ pub struct Config {
 impl Config {
     /// How many servers the maps have room for unless the file says otherwise.
     pub const DEFAULT_MAX_SERVERS: u32 = 16;
+
+    /// How many NAT addresses there can be.
+    pub const MAX_NAT_ADDRESSES: usize = MAX_NAT_ADDRS as usize;
 
     /// The backend of one of this configuration's frontends.
     ///

@@ -73,7 +73,7 @@ impl<'t> Table<'t, '_> {
         example: &str,
         most: usize,
         parse: impl Fn(&DeValue<'_>) -> Parsed<T>,
-    ) -> Field<Vec<T>> {
+    ) -> Field<Vec<Located<T>>> {
         let (place, value) = self.find(key)?;
         let items = match value.get_ref().as_array() {
             Some(items) if (1..=most).contains(&items.len()) => items,
@@ -88,14 +88,14 @@ impl<'t> Table<'t, '_> {
                 return None;
             }
         };
-        let values: Vec<T> = items
+        let values: Vec<Located<T>> = items
             .iter()
             .enumerate()
             .filter_map(|(i, item)| {
                 let line = self.line(item.span());
                 let value = Some(shown(&self.source[item.span()]));
                 let place = Place { line, key: format!("{}[{i}]", place.key), value };
-                self.parse(place, item, &parse).map(|parsed| parsed.value)
+                self.parse(place, item, &parse)
             })
             .collect();
         (values.len() == items.len()).then_some(Located { value: values, place })

@@ -23,15 +23,15 @@ impl<T: Clone> Given<T> for Field<T> {
 /// draft has reported as a problem.
 pub(super) fn config(draft: &Draft) -> Option<Config> {
     let frontends = all(&draft.frontends, |each| frontend(each, draft))?;
-    let nat_address = match &draft.nat_address {
-        Some(address) => address.value,
-        None => *frontends.first()?.bind.ip(),
+    let nat_addresses = match draft.nat_addresses.given() {
+        Some(addresses) => values(addresses),
+        None => vec![*frontends.first()?.bind.ip()],
     };
     Some(Config {
         interface: draft.interface.given()?,
         mode: draft.mode.given().unwrap_or_default(),
         nat_ports: validate::nat_range(draft),
-        nat_address,
+        nat_addresses,
         max_servers: draft.max_servers.given().unwrap_or(Config::DEFAULT_MAX_SERVERS),
         on_stop: draft.on_stop.given().unwrap_or_default(),
         host_clients: draft.host_clients.given().unwrap_or(true),
@@ -57,7 +57,7 @@ fn frontend(draft: &draft::Frontend, file: &Draft) -> Option<Frontend> {
         bind: draft.bind.given()?,
         backend: file.backends.iter().position(|backend| is_wanted(&backend.value.name))?,
         max_connections: draft.max_connections.given().or_else(|| file.max_connections.given()),
-        allow: draft.allow.given().unwrap_or_default(),
+        allow: values(draft.allow.given().unwrap_or_default()),
         source_rate: draft.source_rate.given(),
     })
 }
@@ -149,6 +149,11 @@ fn log_target(draft: &draft::LogTarget) -> Option<LogTarget> {
         facility: draft.facility.given(),
         level: draft.level.given(),
     })
+}
+
+/// The values of a list.
+fn values<T>(list: Vec<Located<T>>) -> Vec<T> {
+    list.into_iter().map(|item| item.value).collect()
 }
 
 /// Resolves every table of a list.

@@ -20,6 +20,7 @@ pub(super) fn problems(draft: &Draft) -> Vec<Problem> {
     problems.extend(server_addresses(draft));
     problems.extend(counts(draft));
     problems.extend(nat_ports(draft));
+    problems.extend(nat_addresses(draft));
     for check in checks(draft) {
         problems.extend(check_timeout(check));
         problems.extend(https_only(check));
@@ -141,10 +142,9 @@ fn own_address(server: &Located<SocketAddrV4>, draft: &Draft) -> Option<Problem>
         let finding = format!("is the frontend's own address of line {}", bind.place.line);
         return Some(server.place.problem(finding, "use the address that the server itself listens on"));
     }
-    let mut own = frontend_binds(draft).map(|bind| *bind.value.ip());
-    let nat = draft.nat_address.as_ref().map(|address| address.value);
-    (own.any(|ip| ip == *server.value.ip()) || nat == Some(*server.value.ip()))
-        .then(|| on_this_host(&server.place))
+    let nat = draft.nat_addresses.iter().flat_map(|list| &list.value).map(|address| address.value);
+    let mut own = frontend_binds(draft).map(|bind| *bind.value.ip()).chain(nat);
+    own.any(|ip| ip == *server.value.ip()).then(|| on_this_host(&server.place))
 }
 
 /// The problem of a server that runs where the balancer runs.
@@ -196,6 +196,14 @@ fn nat_ports(draft: &Draft) -> Vec<Problem> {
             )
         })
         .collect()
+}
+
+/// Each address is named once: its ports would be used twice.
+fn nat_addresses(draft: &Draft) -> Vec<Problem> {
+    let addresses = draft.nat_addresses.iter().flat_map(|list| &list.value);
+    repeated(addresses, |again, first| {
+        again.place.problem(format!("named already, as {}", first.place.key), "name each address once")
+    })
 }
 
 /// The NAT range in force.

@@ -44,7 +44,8 @@ fn settings(wanted: &Wanted, hash_key: HashKey) -> Settings {
         layout_version: LAYOUT_VERSION,
         max_servers: wanted.sizes.max_servers,
         redispatch_after: clock::jiffy().ticks(REDISPATCH_AFTER),
-        padding: [0; 3],
+        nat_addrs: wanted.sizes.nat_addrs,
+        padding: [0; 2],
     }
 }
 
@@ -59,11 +60,10 @@ pub(super) fn mss(mtu: u32) -> u16 {
 pub(super) fn server(number: u16, server: &WantedServer, sizes: Sizes) -> Server {
     Server {
         addr: (*server.address.ip()).into(),
-        nat_addr: server.nat_address.into(),
         port: Port::new(server.address.port()),
         next_hop: server.next_hop.unwrap_or_default().into(),
-        first_slot: u32::from(number) * u32::from(sizes.nat_ports),
-        padding: 0,
+        first_slot: u32::from(number) * sizes.slots_of_server(),
+        padding: [0; 3],
     }
 }
 
@@ -143,17 +143,21 @@ mod tests {
 
     use lb_common::admission::Limits;
     use lb_common::frontend::Timeouts;
+    use lb_common::nat::NatAddrs;
     use lb_common::net::Mac;
     use proptest::prelude::*;
 
     use super::*;
     use crate::control::Portion;
 
-    const SIZES: Sizes = Sizes { max_servers: 2, nat_first: 10_240, nat_ports: 4 };
+    fn sizes() -> Sizes {
+        let nat_addrs = NatAddrs::new([10, 20].map(|host| (*bind(host, 0).ip()).into()));
+        Sizes { max_servers: 2, nat_first: 10_240, nat_ports: 4, nat_addrs }
+    }
 
     fn wanted() -> Wanted {
         Wanted {
-            sizes: SIZES,
+            sizes: sizes(),
             mac: Mac([2, 0, 0, 0, 0, 10]),
             mtu: 1500,
             frontends: Vec::new(),
@@ -212,7 +216,6 @@ mod tests {
     fn the_slots_of_servers_do_not_overlap() {
         let wanted = WantedServer {
             address: bind(11, 6443),
-            nat_address: Ipv4Addr::new(198, 18, 0, 10),
             weight: 1,
             portion: Portion::WHOLE,
             backup: false,
@@ -220,7 +223,7 @@ mod tests {
             ready: true,
             next_hop: None,
         };
-        assert_eq!([0, 1].map(|number| server(number, &wanted, SIZES).first_slot), [0, 4]);
+        assert_eq!([0, 1].map(|number| server(number, &wanted, sizes()).first_slot), [0, 8]);
     }
 
     proptest! {

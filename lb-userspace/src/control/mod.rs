@@ -67,8 +67,6 @@ pub struct WantedFrontend {
 pub struct WantedServer {
     /// Where it listens.
     pub address: SocketAddrV4,
-    /// The address of ours that its connections come from.
-    pub nat_address: Ipv4Addr,
     /// Its share of new connections.
     pub weight: u32,
     /// How much of its share it gets.

@@ -34,6 +34,7 @@ mod tests {
 
     use lb_common::admission::Limits;
     use lb_common::frontend::Timeouts;
+    use lb_common::nat::NatAddrs;
     use lb_common::net::Mac;
 
     use super::*;
@@ -44,7 +45,6 @@ mod tests {
     fn wanted() -> Wanted {
         let server = |last, weight, backup| WantedServer {
             address: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, last), 6443),
-            nat_address: Ipv4Addr::new(198, 18, 0, 10),
             weight,
             portion: Portion::WHOLE,
             backup,
@@ -61,7 +61,7 @@ mod tests {
             panic: false,
         };
         Wanted {
-            sizes: Sizes { max_servers: 3, nat_first: 10_240, nat_ports: 4 },
+            sizes: Sizes { max_servers: 3, nat_first: 10_240, nat_ports: 4, nat_addrs: NatAddrs::default() },
             mac: Mac([2, 0, 0, 0, 0, 10]),
             mtu: 1500,
             frontends: vec![frontend],

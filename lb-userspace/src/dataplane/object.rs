@@ -5,6 +5,8 @@ use std::path::Path;
 use aya::programs::Program;
 use aya::{Ebpf, EbpfLoader};
 use lb_common::index::buckets_for;
+use lb_common::nat::NatAddrs;
+use lb_common::net::Addr;
 
 use super::Error;
 use super::maps::NAMES;
@@ -19,15 +21,27 @@ pub struct Sizes {
     pub max_servers: u32,
     /// The first NAT port.
     pub nat_first: u16,
-    /// How many NAT ports, and so slots for each server.
+    /// How many NAT ports.
     pub nat_ports: u16,
+    /// The addresses that they are at.
+    pub nat_addrs: NatAddrs,
 }
 
 impl Sizes {
-    /// Connection slots: one for each NAT port of each server.
+    /// A single slot: for an object of which no packet is expected.
+    pub const SMALLEST: Self =
+        Self { max_servers: 1, nat_first: 1024, nat_ports: 1, nat_addrs: NatAddrs::one(Addr::from_wire(0)) };
+
+    /// Connection slots of each server: one for each port of each NAT address.
+    #[must_use]
+    pub const fn slots_of_server(self) -> u32 {
+        self.nat_addrs.count() * self.nat_ports as u32
+    }
+
+    /// Connection slots of all servers.
     #[must_use]
     pub const fn slots(self) -> u32 {
-        self.max_servers * self.nat_ports as u32
+        self.max_servers * self.slots_of_server()
     }
 
     /// How many elements a map has, if that follows from the sizes.

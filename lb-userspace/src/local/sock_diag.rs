@@ -143,7 +143,7 @@ impl HostSocket {
     }
 
     /// The port of its own.
-    pub fn port(&self) -> u16 {
+    fn port(&self) -> u16 {
         self.header.socket_id.source_port
     }
 

@@ -10,8 +10,6 @@ mod socket;
 use std::collections::BTreeMap;
 
 use lb_common::frontend::Frontend;
-use lb_common::net::Port;
-use lb_common::server::Server;
 use lb_common::setup::Setup;
 use lb_common::slot::Slot;
 use lb_common::tcp::{Direction, Fins, Seq, State};
@@ -53,10 +51,9 @@ impl Resetter {
     pub fn end_all(&self, maps: &Maps, server: u16, now: Tick) -> Result<Ended, Error> {
         let states = maps.slots.states()?;
         let setup = maps.setup.get();
-        let first = setup.server(server).first_slot;
         let mut ended = Ended::default();
         let mut to_clients = Vec::new();
-        for number in first..first + u32::from(setup.settings.nat_ports) {
+        for number in setup.slots_of(server) {
             let Some(slot) = end(&states, setup, number, now) else { continue };
             if slot.word().state() == State::SynSent {
                 ended.given_up += 1;
@@ -102,9 +99,8 @@ fn end(states: &SlotStates, setup: &Setup, number: u32, now: Tick) -> Option<Slo
 /// The packets that end a connection, to the client and to the server.
 fn resets(setup: &Setup, number: u32, slot: &Slot) -> [impl Iterator<Item = Reset> + use<>; 2] {
     let [client, server] = slot.sides;
-    let (frontend, peer) = (setup.frontend(slot.tuple.frontend()), setup.server(slot.server()));
-    let to_client = to_client(frontend, slot);
-    let to_server = to_server(setup, peer, number);
+    let to_client = to_client(setup.frontend(slot.tuple.frontend()), slot);
+    let to_server = to_server(setup, number, slot);
     let numbers = [(to_client, server.end, client.ack), (to_server, client.end, server.ack)];
     numbers.map(|(template, sent, acknowledged)| {
         expected(sent, acknowledged).map(move |seq| Reset { seq, ..template })
@@ -126,9 +122,10 @@ fn to_client(frontend: &Frontend, slot: &Slot) -> Reset {
     }
 }
 
-fn to_server(setup: &Setup, server: &Server, number: u32) -> Reset {
-    let port = setup.settings.nat_first + (number - server.first_slot) as u16;
-    Reset { source: (server.nat_addr, Port::new(port)), destination: (server.addr, server.port), seq: Seq(0) }
+fn to_server(setup: &Setup, number: u32, slot: &Slot) -> Reset {
+    let server = setup.server(slot.server());
+    let source = setup.nat_endpoint(number, slot.ends);
+    Reset { source, destination: (server.addr, server.port), seq: Seq(0) }
 }
 
 /// Has the receivers take turns: one that does not answer ARP then delays the others only by its turns.
@@ -149,6 +146,8 @@ fn in_turns(packets: Vec<Reset>) -> Vec<Reset> {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+
+    use lb_common::net::Port;
 
     use super::*;
 

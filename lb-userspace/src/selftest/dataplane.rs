@@ -58,8 +58,7 @@ fn version(scene: &Scene) -> Check {
 
 /// What the kernel makes of the program of this version; it is attached to nothing, and gone at once.
 fn embedded(object: &[u8], mode: Mode) -> Result<ProgramInfo, Error> {
-    let smallest = Sizes { max_servers: 1, nat_first: 1024, nat_ports: 1 };
-    let mut ebpf = object::load(object, smallest)?;
+    let mut ebpf = object::load(object, Sizes::SMALLEST)?;
     object::load_program(&mut ebpf, mode.program())?;
     let info = object::program(&mut ebpf, mode.program())?.info();
     info.map_err(|source| Error::Program { name: mode.program(), source })

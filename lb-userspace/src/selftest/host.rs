@@ -115,31 +115,40 @@ fn nat_ports_in_use(scene: &Scene) -> Check {
     let subject = "ports in use";
     match first_in_use(scene) {
         Ok(None) => check(subject, Outcome::Ok, "no program of this host talks to a server from a NAT port"),
-        Ok(Some((port, server))) => check(
+        Ok(Some((local, server))) => check(
             subject,
             Outcome::Failed,
             format!(
-                "a program of this host uses the NAT port {port} to {server}, and its answers are taken \
-                 from it; `ss -tnp sport = {port}` names it"
+                "a program of this host uses the NAT port {port} of {address} to {server}, and its answers \
+                 are taken from it; `ss -tnp sport = {port}` names it",
+                port = local.port(),
+                address = local.ip()
             ),
         ),
         Err(error) => check(subject, Outcome::Note, format!("cannot list this host's sockets: {error}")),
     }
 }
 
-/// A NAT port that a socket of this host has taken towards a server.
-fn first_in_use(scene: &Scene) -> io::Result<Option<(u16, SocketAddrV4)>> {
+/// A NAT port of a NAT address that a socket of this host has taken towards a server.
+fn first_in_use(scene: &Scene) -> io::Result<Option<(SocketAddrV4, SocketAddrV4)>> {
     let settings = &scene.maps.setup.get().settings;
-    let is_nat =
-        |port: u16| port.checked_sub(settings.nat_first).is_some_and(|place| place < settings.nat_ports);
     let diag = SockDiag::open()?;
     for server in &scene.snapshot.servers {
         let sockets = diag.connected_to(server.address)?;
-        if let Some(port) = sockets.iter().map(HostSocket::port).find(|port| is_nat(*port)) {
-            return Ok(Some((port, server.address)));
+        if let Some(local) =
+            sockets.iter().filter_map(HostSocket::local).find(|local| is_nat(settings, *local))
+        {
+            return Ok(Some((local, server.address)));
         }
     }
     Ok(None)
+}
+
+/// Whether packets from a server to a socket's own end are ours.
+fn is_nat(settings: &Settings, local: SocketAddrV4) -> bool {
+    let place = local.port().checked_sub(settings.nat_first);
+    place.is_some_and(|place| place < settings.nat_ports)
+        && settings.nat_addrs.find((*local.ip()).into(), 0).is_some()
 }
 
 /// Strict reverse path filtering, which only clients on this host can meet: forwarded packets are
@@ -167,6 +176,9 @@ fn strict_filter(interface: &Interface) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use lb_common::nat::NatAddrs;
     use lb_common::net::Mac;
     use zerocopy::FromZeros;
 
@@ -200,6 +212,16 @@ mod tests {
         let reserved_ports = reserved.split(',').filter_map(|range| range.parse().ok()).collect();
         let local_ports = PortRange::new(local.0, local.1).expect("a range in the test");
         HostFacts { interface_addresses: vec![], local_ports, reserved_ports }
+    }
+
+    #[test]
+    fn only_nat_ports_of_nat_addresses_are_ours() {
+        let [first, second, other] = [10, 11, 12].map(|host| Ipv4Addr::new(198, 18, 0, host));
+        let nat_addrs = NatAddrs::new([first, second].map(Into::into));
+        let settings = Settings { nat_addrs, ..settings() };
+        let is_nat = |address, port| is_nat(&settings, SocketAddrV4::new(address, port));
+        assert!(is_nat(first, 10_240) && is_nat(second, 32_767));
+        assert!(!is_nat(first, 10_239) && !is_nat(second, 32_768) && !is_nat(other, 10_240));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use comfy_table::Cell;
 use lb_common::tcp::State;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::style::{number, render};
@@ -21,10 +22,11 @@ pub struct Connection {
     pub backend: String,
     /// The name of the server that it was given to.
     pub server: String,
-    /// The port of ours that the server sees it come from.
-    pub nat_port: u16,
-    /// Whether its client is on the balancer's own host: then the host's own TCP has counted, and the
-    /// port is the client's.
+    /// The address and port of ours that the server sees it come from; two fields in JSON.
+    #[serde(flatten, serialize_with = "nat_fields")]
+    pub nat: SocketAddrV4,
+    /// Whether its client is on the balancer's own host: then the host's own TCP has counted, and these
+    /// are the client's.
     pub local: bool,
     /// Its state.
     #[serde(serialize_with = "state_name")]
@@ -52,7 +54,7 @@ pub fn connections_table(connections: &[Connection], style: Style) -> String {
         "CLIENT",
         "FRONTEND",
         "SERVER",
-        "NAT PORT",
+        "NAT",
         "STATE",
         "AGE",
         "IDLE",
@@ -66,7 +68,7 @@ pub fn connections_table(connections: &[Connection], style: Style) -> String {
             Cell::new(connection.client),
             Cell::new(&connection.frontend),
             Cell::new(format!("{}/{}", connection.backend, connection.server)),
-            nat_port(connection),
+            nat(connection),
             Cell::new(connection.state),
             number(human::duration(connection.age)),
             number(human::duration(connection.idle)),
@@ -79,9 +81,17 @@ pub fn connections_table(connections: &[Connection], style: Style) -> String {
     render(&mut table)
 }
 
-/// A client on this host has no NAT port.
-fn nat_port(connection: &Connection) -> Cell {
-    if connection.local { number("local") } else { number(connection.nat_port) }
+/// A client on this host has no NAT address and port.
+fn nat(connection: &Connection) -> Cell {
+    if connection.local { Cell::new("local") } else { Cell::new(connection.nat) }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn nat_fields<S: Serializer>(nat: &SocketAddrV4, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_map(Some(2))?;
+    fields.serialize_entry("nat_address", nat.ip())?;
+    fields.serialize_entry("nat_port", &nat.port())?;
+    fields.end()
 }
 
 /// The connections as a JSON array.
@@ -110,7 +120,7 @@ pub(super) mod tests {
             frontend: "api".into(),
             backend: "k8s-api-server".into(),
             server: "fenn".into(),
-            nat_port: 10_240,
+            nat: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 10), 10_240),
             local: false,
             state: State::Established,
             age: Duration::from_millis(65_250),
@@ -127,7 +137,7 @@ pub(super) mod tests {
         let document: Value = serde_json::from_str(&connections_json(&[connection()])).unwrap();
         let expected = json!([{
             "client": "198.18.1.7:40000", "frontend": "api", "backend": "k8s-api-server", "server": "fenn",
-            "nat_port": 10_240, "local": false, "state": "ESTAB", "age_ms": 65_250, "idle_ms": 1500,
+            "nat_address": "198.18.0.10", "nat_port": 10_240, "local": false, "state": "ESTAB", "age_ms": 65_250, "idle_ms": 1500,
             "packets_to_server": 12, "packets_to_client": 34,
             "bytes_to_server": 1536, "bytes_to_client": 3_145_728,
         }]);
@@ -149,7 +159,7 @@ pub(super) mod tests {
             "198.18.1.7:40000",
             "api",
             "k8s-api-server/fenn",
-            "10240",
+            "198.18.0.10:10240",
             "ESTAB",
             "1m5s",
             "1s",

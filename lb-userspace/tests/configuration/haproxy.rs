@@ -175,6 +175,22 @@ fn failures_of_clients_are_carried() {
 }
 
 #[test]
+fn all_servers_get_the_sources_of_each() {
+    let import = translate(
+        "defaults\n source 10.0.0.8\n\
+         listen a\n bind 10.0.0.1:1\n server s 10.0.0.2:1\n server t 10.0.0.3:1 source 10.0.0.9\n\
+         listen b\n bind 10.0.0.1:2\n server s 10.0.0.2:2\n",
+    );
+    assert!(import.toml.contains(r#"nat_addresses = ["10.0.0.8", "10.0.0.9"]"#), "{}", import.toml);
+    Loaded::parse("xlb.toml", &import.toml).expect("a valid result");
+    let notes = notes_on_lines(&import);
+    for address in ["10.0.0.8", "10.0.0.9"] {
+        let note = format!("source {address}: carried in nat_addresses, which xlb uses for all servers");
+        assert_eq!(notes.iter().filter(|said| **said == note).count(), 1, "{notes:?}");
+    }
+}
+
+#[test]
 fn one_limit_for_all_becomes_one_for_each() {
     let text = "global\n maxconn 50\nlisten a\n bind 10.0.0.1:1,10.0.0.1:2\n server s 10.0.0.2:1\n";
     let notes = notes_on_lines(&translate(text));
@@ -312,6 +328,32 @@ format = "tcplog""#,
         text: "timeout connect soon",
         toml: "",
         note: "timeout connect soon: `soon` is not carried: it is not a time",
+    },
+    Line { section: "backend", text: "source 10.0.0.8", toml: r#"nat_addresses = ["10.0.0.8"]"#, note: "" },
+    Line {
+        section: "defaults",
+        text: "source 10.0.0.8:1024-2047 interface eth1",
+        toml: r#"nat_addresses = ["10.0.0.8"]"#,
+        note: "source 10.0.0.8: the ports 1024-2047 are not carried: nat_ports says which xlb takes\n\
+               source 10.0.0.8: `interface eth1` is not carried: xlb has no counterpart",
+    },
+    Line {
+        section: "backend",
+        text: "source 0.0.0.0 usesrc clientip",
+        toml: "interface = \"eth0\"\n\n",
+        note: "source 0.0.0.0: `usesrc clientip` is not carried: xlb has no counterpart",
+    },
+    Line {
+        section: "frontend",
+        text: "source 10.0.0.8",
+        toml: "interface = \"eth0\"\n\n",
+        note: "source 10.0.0.8: HAProxy ignores this in a frontend, which has no servers",
+    },
+    Line {
+        section: "backend",
+        text: "server t 10.0.0.3:80 check inter 3s fall 2 source 10.0.0.9",
+        toml: r#"nat_addresses = ["10.0.0.9"]"#,
+        note: "source 10.0.0.9: carried in nat_addresses, which xlb uses for all servers",
     },
     Line {
         section: "backend",

@@ -35,11 +35,11 @@ fn a_host_may_suit() {
 #[test]
 fn our_addresses_are_on_the_interface() {
     let there = vec![Ipv4Addr::new(10, 4, 0, 9), Ipv4Addr::new(192, 0, 2, 1)];
-    let text = GOOD.replace("mode = \"auto\"", "nat_address = \"10.4.0.8\"");
+    let text = GOOD.replace("mode = \"auto\"", "nat_addresses = [\"10.4.0.9\", \"10.4.0.8\"]");
     assert_eq!(
         said(&text, &HostFacts { interface_addresses: there, ..host() }),
         "\
-xlb.toml:2: nat_address = \"10.4.0.8\": interface eth0 does not have this address, only 10.4.0.9,192.0.2.1; use an address that it has, or name the interface that has 10.4.0.8 (`ip -4 address` shows them)
+xlb.toml:2: nat_addresses[1] = \"10.4.0.8\": interface eth0 does not have this address, only 10.4.0.9,192.0.2.1; use an address that it has, or name the interface that has 10.4.0.8 (`ip -4 address` shows them)
 xlb.toml:7: frontend.k8s-api-server.bind = \"10.4.0.10:6443\": interface eth0 does not have this address, only 10.4.0.9,192.0.2.1; use an address that it has, or name the interface that has 10.4.0.10 (`ip -4 address` shows them)"
     );
     assert_eq!(

@@ -32,7 +32,7 @@ fn the_shortest_file_has_defaults_for_the_rest() {
     );
     assert_eq!((config.interface.as_str(), config.mode, config.max_servers), ("end0", Mode::Auto, 16));
     assert_eq!(Some(config.nat_ports), PortRange::new(10_240, 32_767));
-    assert_eq!(config.nat_address, Ipv4Addr::new(10, 4, 0, 10));
+    assert_eq!(config.nat_addresses, [Ipv4Addr::new(10, 4, 0, 10)]);
     assert_eq!((&config.stats, &config.log), (&None, &None));
     assert_eq!((config.on_stop, config.host_clients, &config.cgroup), (OnStop::Remove, true, &None));
     let frontend = &config.frontends[0];
@@ -45,6 +45,15 @@ fn the_shortest_file_has_defaults_for_the_rest() {
     let address = SocketAddrV4::new(Ipv4Addr::new(10, 4, 0, 11), 6443);
     let server = Server { name: "bettley".to_owned(), address, weight: 1, backup: false, slow_start: None };
     assert_eq!(backend.servers, [server]);
+}
+
+#[test]
+fn connections_to_servers_come_from_one_address_or_several() {
+    let addresses = |setting: &str| config(&GOOD.replace("mode = \"auto\"", setting)).nat_addresses;
+    assert_eq!(addresses("mode = \"auto\""), [Ipv4Addr::new(10, 4, 0, 10)]);
+    let [first, second] = [Ipv4Addr::new(10, 4, 0, 9), Ipv4Addr::new(10, 4, 0, 8)];
+    assert_eq!(addresses("nat_addresses = [\"10.4.0.9\"]"), [first]);
+    assert_eq!(addresses("nat_addresses = [\"10.4.0.9\", \"10.4.0.8\"]"), [first, second]);
 }
 
 #[test]

@@ -489,10 +489,49 @@ timeout = "3s""#,
         with: r#"address = "fd00::1""#,
         message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "fd00::1": IPv6 is not supported yet; use an IPv4 address"#,
     },
+    // NAT addresses.
     Wrong {
         replace: MODE,
-        with: r#"nat_address = "10.4.0.300""#,
-        message: r#"xlb.toml:2: nat_address = "10.4.0.300": expected an IPv4 address such as "10.4.0.10"; write four numbers from 0 to 255, with dots between them"#,
+        with: r#"nat_addresses = ["10.4.0.10", "10.4.0.300"]"#,
+        message: r#"xlb.toml:2: nat_addresses[1] = "10.4.0.300": expected an IPv4 address such as "10.4.0.10"; write four numbers from 0 to 255, with dots between them"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"nat_address = "10.4.0.8""#,
+        message: r#"xlb.toml:2: nat_address = "10.4.0.8": unknown key; did you mean "nat_addresses"?"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"nat_addresses = "10.4.0.8""#,
+        message: r#"xlb.toml:2: nat_addresses = "10.4.0.8": expected a list of 1 to 16 values; write ["10.4.0.10"], with commas between several"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: "nat_addresses = []",
+        message: "xlb.toml:2: nat_addresses = []: expected a list of 1 to 16 values; name one, or remove the line",
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"nat_addresses = [ "10.4.0.1", "10.4.0.2", "10.4.0.3", "10.4.0.4", "10.4.0.5", "10.4.0.6", "10.4.0.7",
+    "10.4.0.8", "10.4.0.9", "10.4.0.10", "10.4.0.12", "10.4.0.13", "10.4.0.14", "10.4.0.16", "10.4.0.17",
+    "10.4.0.18", "10.4.0.19"]"#,
+        message: r#"xlb.toml:2: nat_addresses = [ "10.4.0.1", "10.4.0.2", "10.4.0.3", "10.4.0.4", "10.4.0.5", "10.4.0.6", "10.4.…: expected a list of 1 to 16 values; these are 17: remove some"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"nat_addresses = ["10.4.0.10", "10.4.0.8",
+    "10.4.0.10"]"#,
+        message: r#"xlb.toml:3: nat_addresses[2] = "10.4.0.10": named already, as nat_addresses[0]; name each address once"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"nat_addresses = ["10.4.0.10", "0.0.0.0"]"#,
+        message: r#"xlb.toml:2: nat_addresses[1] = "0.0.0.0": stands for any address, which is not supported yet; name one address"#,
+    },
+    Wrong {
+        replace: MODE,
+        with: r#"nat_addresses = ["10.4.0.10", "10.4.0.15"]"#,
+        message: r#"xlb.toml:29: backend.k8s-api-server.server.fenn.address = "10.4.0.15:6443": is on the balancer's own host, and packets that never leave it cannot be forwarded; use a server on another host"#,
     },
     // NAT ports.
     Wrong {

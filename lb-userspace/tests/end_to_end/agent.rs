@@ -162,8 +162,7 @@ fn a_data_plane_with_another_map_is_refused_and_goes_on_until_a_fresh_start() ->
     let other_map = |xlb: &Xlb| {
         let index = xlb.pins().join("INDEX");
         xlb.host().inside(|| {
-            let smallest = Sizes { max_servers: 1, nat_first: 1024, nat_ports: 1 };
-            let ebpf = object::load(XLB, smallest).expect("the kernel takes it");
+            let ebpf = object::load(XLB, Sizes::SMALLEST).expect("the kernel takes it");
             std::fs::remove_file(&index).expect("it is pinned");
             ebpf.map("INDEX").expect("every data plane has one").pin(&index).expect("it can be pinned");
         });

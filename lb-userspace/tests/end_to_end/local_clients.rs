@@ -267,8 +267,7 @@ fn new_programs_take_the_place_of_the_old_ones() -> Result<()> {
 
 /// Attaches the programs of a fresh object, and returns the numbers of the links that are pinned then.
 fn attach(config: &Config, pins: &Pins) -> Vec<u32> {
-    let sizes = Sizes { max_servers: 1, nat_first: 1024, nat_ports: 1 };
-    let mut ebpf = object::load(XLB, sizes).expect("the kernel takes it");
+    let mut ebpf = object::load(XLB, Sizes::SMALLEST).expect("the kernel takes it");
     HostClients::prepare(config, &mut ebpf).start(&mut ebpf, pins);
     let id = |name| {
         let link = PinnedLink::from_pin(pins.directory().join(name)).expect("it is pinned");

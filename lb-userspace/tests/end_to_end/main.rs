@@ -15,6 +15,7 @@ mod local_clients;
 mod many_idle;
 mod migration;
 mod mtu;
+mod nat;
 mod offloads;
 mod other_traffic;
 mod resets;

@@ -110,6 +110,12 @@ fn wrong_files_are_refused_and_change_nothing() -> Result<()> {
         (format!("max_servers = 32\n{good}"), "`max_servers` is 16 there and 32 in the configuration"),
         (format!("nat_ports = \"20000-29999\"\n{good}"), "`nat_ports` is 10240-32767 there"),
         (
+            format!("nat_addresses = [\"198.18.0.10\", \"198.18.0.20\"]\n{good}"),
+            "`nat_addresses` is 198.18.0.10 there and 198.18.0.10, 198.18.0.20 in the configuration; set this \
+             back, or start a new data plane, which ends the connections of the running one: stop the agent \
+             and give `xlb run --fresh`",
+        ),
+        (
             good.replace("\"native\"", "\"generic\""),
             "`mode` is native there and generic in the configuration",
         ),

@@ -251,8 +251,9 @@ impl Connection {
 
     /// The number of its slot.
     pub fn slot_number(&self, rig: &Rig) -> u32 {
-        let ports = rig.control.wanted().sizes.nat_ports;
-        u32::from(self.server) * u32::from(ports) + u32::from(self.nat.port() - NAT_FIRST)
+        let setup = rig.control.maps().setup.get();
+        let nat = setup.settings.nat_addrs.find((*self.nat.ip()).into(), 0).expect("a NAT address");
+        setup.slots_of(self.server).start + setup.settings.slot_of(nat, self.nat.port() - NAT_FIRST)
     }
 
     /// Its slot.

@@ -32,8 +32,8 @@ const NEWCOMER: End = client(9, 50_000);
 
 /// Connections that hold every slot of a rig with one server.
 pub fn fill(rig: &Rig) -> Vec<Connection> {
-    let ports = rig.control.wanted().sizes.nat_ports;
-    (0..ports).map(|n| Connection::established(rig, client(1, 40_000 + n))).collect()
+    let slots = rig.control.wanted().sizes.slots_of_server() as u16;
+    (0..slots).map(|n| Connection::established(rig, client(1, 40_000 + n))).collect()
 }
 
 #[test]

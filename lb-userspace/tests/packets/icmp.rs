@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use etherparse::{IpFragOffset, IpNumber, Ipv4Options};
+use lb_common::nat::NatAddrs;
 use lb_common::net::Mac;
 use lb_common::reason::Reason;
 use lb_common::tcp::{Flags, State};
@@ -32,7 +33,7 @@ pub const QUOTED_SEQ: usize = 24;
 const LEAST: usize = 28;
 
 fn rig() -> Rig {
-    Rig::with(|wanted| wanted.servers.iter_mut().for_each(|server| server.nat_address = NAT_ADDRESS))
+    Rig::with(|wanted| wanted.sizes.nat_addrs = NatAddrs::one(NAT_ADDRESS.into()))
 }
 
 /// The two ways of a packet, and so of an error about it.
@@ -71,7 +72,13 @@ impl About {
     }
 
     /// The same complaint as the side must get it: about the packet that it sent.
-    fn translated(self, connection: &Connection, kind: (u8, u8), packet: &Frame, length: usize) -> Complaint {
+    pub fn translated(
+        self,
+        connection: &Connection,
+        kind: (u8, u8),
+        packet: &Frame,
+        length: usize,
+    ) -> Complaint {
         let side = match self {
             Self::Client => connection.client,
             Self::Server => server(connection.server),
@@ -104,7 +111,7 @@ pub fn about_client_packet(connection: &Connection, packet: &Frame) -> Complaint
 
 /// Runs a complaint that must be translated.
 #[track_caller]
-fn arrives(rig: &Rig, about: About, complaint: &Complaint, translated: &Complaint) {
+pub fn arrives(rig: &Rig, about: About, complaint: &Complaint, translated: &Complaint) {
     let before = rig.reason(about.reason());
     assert_eq!(rig.run(&complaint.bytes()), Out::Sent(translated.bytes()), "{about:?} {:?}", complaint.kind);
     assert_eq!(rig.reason(about.reason()), before + 1);

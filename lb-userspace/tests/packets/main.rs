@@ -25,6 +25,7 @@ mod macs;
 mod memory;
 mod model;
 mod mss;
+mod nat;
 mod plausibility;
 mod race;
 mod reasons;

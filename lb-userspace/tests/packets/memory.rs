@@ -5,7 +5,7 @@ use xlb::config::Config;
 use xlb::dataplane::maps::NAMES;
 use xlb::dataplane::object::Sizes;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, one_address};
 
 /// All maps together, at the defaults.
 const LIMIT: u64 = 64 << 20;
@@ -14,11 +14,8 @@ const LIMIT: u64 = 64 << 20;
 fn the_maps_of_the_defaults_are_small_enough() {
     let (nat_first, nat_last) = DEFAULT_NAT_PORTS;
     let rig = Rig::with(|wanted| {
-        wanted.sizes = Sizes {
-            max_servers: Config::DEFAULT_MAX_SERVERS,
-            nat_first,
-            nat_ports: nat_last - nat_first + 1,
-        };
+        let ports = one_address(nat_last - nat_first + 1);
+        wanted.sizes = Sizes { max_servers: Config::DEFAULT_MAX_SERVERS, nat_first, ..ports };
     });
     let memory = rig.control.maps().memory();
     assert_eq!(memory.len(), NAMES.len());

@@ -7,6 +7,7 @@ use aya::programs::{Program, TestRun, TestRunOptions};
 use lb_common::admission::Limits;
 use lb_common::counters::PathCounters;
 use lb_common::frontend::Timeouts;
+use lb_common::nat::NatAddrs;
 use lb_common::net::{Mac, socket_addr};
 use lb_common::reason::{Disposition, Reason};
 use lb_common::setup::Setup;
@@ -100,7 +101,7 @@ impl Rig {
     /// Only the first server, with so many slots.
     pub fn with_one_server(nat_ports: u16) -> Self {
         Self::with(|wanted| {
-            wanted.sizes = Sizes { max_servers: 1, nat_first: NAT_FIRST, nat_ports };
+            wanted.sizes = one_address(nat_ports);
             wanted.servers.truncate(1);
             wanted.frontends[0].servers.truncate(1);
         })
@@ -287,7 +288,6 @@ fn is_of(slot: &Slot, client: SocketAddrV4) -> bool {
 fn wanted() -> Wanted {
     let servers = (0..3).map(server).map(|End { mac, socket }| WantedServer {
         address: socket,
-        nat_address: *FRONTEND.ip(),
         weight: 1,
         portion: Portion::WHOLE,
         backup: false,
@@ -296,12 +296,18 @@ fn wanted() -> Wanted {
         next_hop: Some(mac),
     });
     Wanted {
-        sizes: Sizes { max_servers: 3, nat_first: NAT_FIRST, nat_ports: 64 },
+        sizes: Sizes { max_servers: 3, ..one_address(64) },
         mac: OUR_MAC,
         mtu: 1500,
         frontends: vec![frontend(FRONTEND)],
         servers: servers.collect(),
     }
+}
+
+/// Sizes for one server with so many ports at the frontend's address.
+pub fn one_address(nat_ports: u16) -> Sizes {
+    let nat_addrs = NatAddrs::one((*FRONTEND.ip()).into());
+    Sizes { max_servers: 1, nat_first: NAT_FIRST, nat_ports, nat_addrs }
 }
 
 /// A frontend of all three servers.

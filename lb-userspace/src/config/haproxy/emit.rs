@@ -1,6 +1,6 @@
 //! Writes an outline as TOML that people like to read.
 
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::log::Target;
 use super::outline::{Backend, Check, Frontend, Outline, Stats, Timeouts};
@@ -16,6 +16,8 @@ pub(super) fn toml(outline: &Outline) -> String {
         outline.source.escape_debug()
     );
     comment(root, "interface", &head);
+    texts(root, "nat_addresses", &outline.nat_addresses);
+    comment(root, "nat_addresses", "# The addresses that connections to servers come from.\n");
     number(root, "max_connections", outline.max_connections.as_ref());
     comment(root, "max_connections", "# The limit of a frontend that has none of its own.\n");
     root["frontend"] = tables(&outline.frontends, frontend);
@@ -146,6 +148,13 @@ fn comment(table: &mut Table, key: &str, comment: &str) {
 
 fn text(table: &mut Table, key: &str, text: &str) {
     table[key] = value(text);
+}
+
+/// A list, if there is anything in it.
+fn texts(table: &mut Table, key: &str, texts: &[String]) {
+    if !texts.is_empty() {
+        table[key] = value(texts.iter().collect::<Array>());
+    }
 }
 
 fn optional(table: &mut Table, key: &str, text: Option<&String>) {

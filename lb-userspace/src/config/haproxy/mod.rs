@@ -13,6 +13,7 @@ mod outline;
 mod proxy;
 mod section;
 mod server;
+mod source;
 mod stats;
 mod time;
 mod translate;

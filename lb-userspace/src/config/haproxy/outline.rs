@@ -10,6 +10,8 @@ pub(super) struct Outline {
     /// The name of the file that it comes from.
     pub source: String,
     pub interface: String,
+    /// The addresses that connections to servers come from; none if the kernel chooses.
+    pub nat_addresses: Vec<String>,
     pub max_connections: Option<String>,
     pub frontends: Vec<Frontend>,
     pub backends: Vec<Backend>,

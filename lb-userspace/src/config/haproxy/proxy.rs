@@ -5,12 +5,13 @@ use super::log::{self, Target};
 use super::note::Note;
 use super::section::{Kind, Section, Setting};
 use super::server::{Options, Server};
+use super::source;
 use super::stats::Page;
 use super::time::{Time, noted};
 use super::uncarried;
 
 /// A value and the line that it is from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said<T> {
     pub line: usize,
     pub value: T,
@@ -31,6 +32,8 @@ pub(super) struct Proxy {
     pub server: Option<Said<Time>>,
     /// Replaces the timeouts of both sides.
     pub tunnel: Option<Said<Time>>,
+    /// The address that connections to its servers come from.
+    pub source: Option<Said<String>>,
     pub tcplog: Option<usize>,
     pub httpchk: HttpCheck,
     pub page: Option<Page>,
@@ -64,6 +67,7 @@ impl Proxy {
             client: None,
             server: None,
             tunnel: None,
+            source: None,
             tcplog: None,
             httpchk: HttpCheck::default(),
             page: None,
@@ -139,6 +143,9 @@ impl Proxy {
             ["default_backend", name] => self.default_backend = Some(name.to_owned()),
             ["maxconn", number] => self.maxconn = Some(said(number)),
             ["timeout", which, time] => self.timeout(which, time, setting),
+            ["source", address, ref options @ ..] => {
+                self.source = source::read(address, options, setting, &mut self.notes);
+            }
             ["balance", algorithm, ..] => self.balance(algorithm, setting),
             ["option", "tcplog"] => self.tcplog = Some(setting.line),
             ["default-server", ..] => self.server_defaults.read_defaults(setting, &mut self.notes),
@@ -213,7 +220,7 @@ fn side(setting: &Setting) -> Side {
         ("bind" | "default_backend" | "maxconn", _) | ("timeout", "client") | ("option", "tcplog") => {
             Side::Clients
         }
-        ("server" | "default-server" | "balance" | "tcp-check" | "http-check", _)
+        ("server" | "default-server" | "source" | "balance" | "tcp-check" | "http-check", _)
         | ("timeout", "connect" | "server" | "check" | "queue" | "tunnel")
         | ("option", "tcp-check" | "httpchk" | "redispatch" | "allbackups") => Side::Servers,
         _ => Side::Both,

@@ -1,7 +1,9 @@
 //! `server` and `default-server` lines.
 
 use super::note::Note;
+use super::proxy::Said;
 use super::section::Setting;
+use super::source;
 use super::time::{Time, noted};
 
 /// What a server's line says beside its name and address.
@@ -12,6 +14,8 @@ pub(super) struct Options {
     pub check: Check,
     pub on_marked_down: Option<String>,
     pub slowstart: Option<Time>,
+    /// The address that its connections come from, if not its backend's.
+    pub source: Option<Said<String>>,
     pub weight: Option<String>,
     pub backup: bool,
     pub disabled: bool,
@@ -80,6 +84,10 @@ impl Options {
                     self.slowstart = words.next().and_then(|word| noted(word, "ms", setting, notes));
                 }
                 "weight" => self.weight = words.next().cloned(),
+                "source" => {
+                    let address = words.next();
+                    self.source = address.and_then(|address| source::read(address, &[], setting, notes));
+                }
                 "ssl"
                 | "send-proxy"
                 | "send-proxy-v2"

@@ -8,6 +8,7 @@ use super::note::Note;
 use super::outline::{Backend, Frontend, Outline, Stats};
 use super::proxy::{Proxy, Said};
 use super::section::{Kind, Section};
+use super::source;
 use super::stats::Page;
 use super::uncarried;
 use crate::config::pending;
@@ -99,6 +100,7 @@ impl Translation {
         let servers = carried.iter().filter(|proxy| proxy.has_servers());
         let backends: Vec<Backend> =
             servers.map(|proxy| backend(proxy, &users(proxy, &clients), &mut self.notes)).collect();
+        let nat_addresses = source::addresses(&carried, &mut self.notes);
         for proxy in carried {
             if proxy.page.is_some() {
                 self.notes.push(proxy.note("HAProxy ignores stats settings in mode tcp"));
@@ -112,6 +114,7 @@ impl Translation {
         Outline {
             source: source.to_owned(),
             interface: self.interface(&frontends, interface_of),
+            nat_addresses,
             max_connections: self.max_connections(&frontends),
             frontends,
             backends,
