@@ -1,8 +1,12 @@
-//! The flows that the packet bench runs through, in an order that no prefetcher guesses.
+//! The flows that the packet bench runs through, in an order that no prefetcher guesses, and what its
+//! prototype knows of each.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::net::{Addr, Port};
+use crate::net::{Addr, Mac, MacWord, Port};
+
+/// The MAC address of the bench's interface.
+pub const MAC: Mac = Mac([2, 0, 0, 0, 0, 10]);
 
 /// Which flow is next.
 #[repr(C)]
@@ -17,8 +21,38 @@ pub struct Flows {
     /// Its port.
     pub port: Port,
     /// Zero.
-    pub padding: [u16; 3],
+    pub padding: u16,
+    /// How many packets the prototype did not know.
+    pub missed: u32,
 }
+
+/// Whose a packet is: the prototype's key, in both directions.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct FourTuple {
+    /// The sender's address.
+    pub source: Addr,
+    /// The receiver's address.
+    pub destination: Addr,
+    /// The sender's port.
+    pub source_port: Port,
+    /// The receiver's port.
+    pub destination_port: Port,
+}
+
+/// What it becomes: the prototype's value.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Onward {
+    /// Where the frame goes.
+    pub next_hop: MacWord,
+    /// The new sender and receiver.
+    pub ends: FourTuple,
+    /// Zero.
+    pub padding: u32,
+}
+
+const _: () = assert!(size_of::<FourTuple>() == 12 && size_of::<Onward>() == 24);
 
 /// log2 of the clients' ports at each of their addresses.
 const PORT_BITS: u32 = 15;
@@ -30,6 +64,12 @@ const FIRST_PORT: u16 = 10_000;
 const FIRST_ADDR: u32 = 0xc612_8000;
 
 impl Flows {
+    /// 2^`bits` flows to a frontend, from the first on.
+    #[must_use]
+    pub const fn new(bits: u32, addr: Addr, port: Port) -> Self {
+        Self { taken: 0, bits, addr, port, padding: 0, missed: 0 }
+    }
+
     /// The client of the next flow.
     #[inline(always)]
     pub const fn next(&mut self) -> (Addr, Port) {
@@ -59,8 +99,7 @@ mod tests {
 
     #[test]
     fn every_flow_comes_once_in_a_round() {
-        let mut flows =
-            Flows { taken: 0, bits: 16, addr: Addr::default(), port: Port::default(), padding: [0; 3] };
+        let mut flows = Flows::new(16, Addr::default(), Port::default());
         let mut seen = HashSet::new();
         for _ in 0..1 << 16 {
             assert!(seen.insert(flows.next()));
