@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use etherparse::PacketBuilder;
-use lb_common::net::Mac;
+use lb_common::bench::Flows;
+use lb_common::net::{Mac, Port};
 
 pub use lb_common::bench::MAC;
 
@@ -39,6 +40,11 @@ pub fn own(source_port: u16, destination_port: u16, flag: TcpFlag) -> Vec<u8> {
     let at = |port| SocketAddrV4::new(HOST, port);
     let (source, destination) = (at(source_port), at(destination_port));
     Route { macs: [MAC; 2], source, destination, ttl: TTL }.frame(flag)
+}
+
+/// 2^`bits` flows to the frontend, in random order.
+pub fn flows(bits: u32) -> Flows {
+    Flows::new(bits, HOST.into(), Port::new(SERVICE.port()))
 }
 
 impl Route {

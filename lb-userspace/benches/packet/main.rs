@@ -32,8 +32,9 @@ struct Args {
     /// How often every path has its turn.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..1000))]
     rounds: u32,
-    /// Fail if a path is over its bound by this yardstick.
-    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "floor")]
+    /// Fail if a path is over its bound by this yardstick: the floor, if none is named.
+    #[arg(long, value_enum, value_name = "YARDSTICK")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "floor")]
     strict: Option<Yardstick>,
     /// Cargo passes this to every bench.
     #[arg(long, hide = true)]

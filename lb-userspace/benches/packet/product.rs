@@ -8,7 +8,6 @@ use lb_common::admission::Limits;
 use lb_common::bench::Flows;
 use lb_common::counters::PathCounters;
 use lb_common::frontend::Timeouts;
-use lb_common::net::Port;
 use lb_common::reason::Reason;
 use lb_common::slot::Word;
 use lb_common::tcp::{Fins, Seq, Side, State};
@@ -67,9 +66,10 @@ pub fn tc() -> Result<Subject> {
 /// From the clients of 2^`bits` connections, one after the other.
 pub fn flows(bits: u32) -> Result<Subject> {
     let mut rig = Rig::new((1u32 << bits).div_ceil(u32::from(NAT_PORTS)) + 1, "next_flow")?;
-    rig.set_flows(bits)?;
+    rig.flows.set(0, frame::flows(bits).sorted())?;
     rig.run(&frame::own(0, 0, TcpFlag::Syn), 1 << bits, XDP_TX)?;
     ensure!(rig.establish()? == 1 << bits, "not every one of 2^{bits} flows got a slot");
+    rig.flows.set(0, frame::flows(bits))?;
     let frame = frame::own(0, 0, TcpFlag::Ack);
     let subject = rig.into_subject(frame, |control| Ok(traffic(control)?.packets[0]));
     Ok(Subject { repeat: 1 << 20, ..subject })
@@ -78,7 +78,7 @@ pub fn flows(bits: u32) -> Result<Subject> {
 /// Every SYN is another client's; each turn takes the next ones, until half the slots are taken.
 pub fn new_flow(rounds: u32) -> Result<Subject> {
     let mut rig = Rig::new(SERVERS, "next_flow")?;
-    rig.set_flows(24)?;
+    rig.flows.set(0, frame::flows(24))?;
     let repeat = SERVERS * u32::from(NAT_PORTS) / 2 / rounds;
     let frame = frame::own(0, 0, TcpFlag::Syn);
     let subject = rig.into_subject(frame, |control| Ok(traffic(control)?.connections));
@@ -123,10 +123,6 @@ impl Rig {
                 Side { end: Seq(SERVER_SEQ), ack: Seq(CLIENT_SEQ) },
             ];
         }))
-    }
-
-    fn set_flows(&mut self, bits: u32) -> Result<()> {
-        Ok(self.flows.set(0, Flows::new(bits, HOST.into(), Port::new(SERVICE.port())))?)
     }
 
     fn run(&self, frame: &[u8], repeat: u32, verdict: u32) -> Result<()> {

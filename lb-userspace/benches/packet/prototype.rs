@@ -101,10 +101,10 @@ pub fn flows(bits: u32) -> Result<Subject> {
         rig.add(Way::Forward, &Connection::of_flow(flow, bits))?;
     }
     for flow in (0..1 << bits).step_by(1 << (bits - SAMPLE_BITS)) {
-        rig.flows.set(0, Flows { taken: flow, ..flows_of(bits) })?;
+        rig.flows.set(0, Flows { taken: flow, ..frame::flows(bits).sorted() })?;
         rig.prove(Way::Forward, &Connection::of_flow(flow, bits), XDP_TX)?;
     }
-    rig.flows.set(0, flows_of(bits))?;
+    rig.flows.set(0, frame::flows(bits))?;
     let flows = rig.flows;
     let known = move || {
         let Flows { taken, missed, .. } = flows.get(0)?;
@@ -112,10 +112,6 @@ pub fn flows(bits: u32) -> Result<Subject> {
     };
     let subject = Subject::new(rig.ebpf, rig.program, frame::own(0, 0, TcpFlag::Ack));
     Ok(Subject { repeat: 1 << 20, proof: Some(Box::new(known)), ..subject })
-}
-
-fn flows_of(bits: u32) -> Flows {
-    Flows::new(bits, HOST.into(), Port::new(SERVICE.port()))
 }
 
 /// A direction.
@@ -137,9 +133,9 @@ impl Way {
 }
 
 impl Connection {
-    /// That of one of the many flows, as the driver of the test run numbers them.
+    /// That of one of the many flows, by its number.
     fn of_flow(flow: u64, bits: u32) -> Self {
-        let (addr, port) = Flows { taken: flow, ..flows_of(bits) }.next();
+        let (addr, port) = Flows { taken: flow, ..frame::flows(bits).sorted() }.next();
         let server = Ipv4Addr::from(u32::from(HOST) + flow as u32 / u32::from(NAT_PORTS));
         Self {
             client: socket_addr(addr, port),

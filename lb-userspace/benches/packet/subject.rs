@@ -54,7 +54,7 @@ impl Subject {
 
 /// What came of a run.
 pub struct Ran {
-    /// Nanoseconds that each packet took.
+    /// Nanoseconds that each packet took, which the kernel rounds down to whole ones.
     pub ns: f64,
     /// How the last one ended.
     pub verdict: u32,
