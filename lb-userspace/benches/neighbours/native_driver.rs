@@ -8,9 +8,6 @@ use xlb::dataplane::object::{self, Sizes};
 
 /// xlb's program; without any frontend it lets all frames pass.
 const PROGRAM: &str = "xlb_xdp";
-/// Hardly any memory: there is nothing to remember.
-const SIZES: Sizes = Sizes { max_servers: 1, nat_addrs: 1, nat_first: 10_240, nat_ports: 64 };
-
 /// Makes a port of the switch copy what comes from its host, by a program in native mode that lets all pass,
 /// while what this returns lives.
 ///
@@ -18,7 +15,7 @@ const SIZES: Sizes = Sizes { max_servers: 1, nat_addrs: 1, nat_first: 10_240, na
 /// each frame to where a program may change it. What was copied before belongs to nobody else and has room
 /// in front, as on a driver's own pages, and is not copied again.
 pub fn pretend(switch: &Host, port: &str) -> Result<Ebpf> {
-    let mut ebpf = object::load(object::XLB, SIZES)?;
+    let mut ebpf = object::load(object::XLB, Sizes::SMALLEST)?;
     let program: &mut Xdp = object::program(&mut ebpf, PROGRAM)?.try_into()?;
     program.load()?;
     switch.inside(|| program.attach(port, XdpMode::Driver)).with_context(|| format!("attach to {port}"))?;
