@@ -3,7 +3,7 @@
 use lb_lab::load::{Closes, Load, Plan, Tally};
 use lb_lab::{Host, Result, Topology, size};
 
-use crate::stage::{EQUAL, Stage, assert_shares, config, lab, xlb};
+use crate::stage::{EQUAL, Stage, config, lab, xlb};
 
 /// As many addresses as keep the clients from running out of ports themselves.
 const TOPOLOGY: Topology = Topology { lan_clients: 16, ..Topology::DEFAULT };
@@ -59,14 +59,19 @@ fn all_connect_at_once(
     in_between(&mut stage, &config.to_toml())?;
     let tally = Tally::of(&load.finish());
     let remembered = in_time_wait(&stage.lab.servers)?;
-    let stale = xlb(&stage.lab).stats()?.reasons["stale_port"];
+    let reasons = xlb(&stage.lab).stats()?.reasons;
+    let stale = reasons["stale_port"];
     println!("{} a second, {closes:?} closes first: {tally}", rate());
-    println!("{stale} on ports that their servers did not give away, {remembered} in TIME_WAIT there");
-    assert_eq!((tally.failed(), tally.retransmitted(1)), (0, 0), "{tally}");
+    println!("{stale} offered to another server, {remembered} in TIME_WAIT at servers");
+    assert_eq!((tally.failed(), tally.retransmitted(1)), (0, 0), "{tally}; {reasons:?}");
     assert!(stale * 1000 <= tally.made, "{stale} stale ports");
     // Health checks leave a few.
     assert_eq!(remembered > tally.made / 100, closes == Closes::Server, "{remembered} in TIME_WAIT");
-    assert_shares(&tally.served, &EQUAL);
+    for (name, share) in &tally.served {
+        // A connection that was offered to the next server is one more there, and one less here.
+        let difference = (*share as u64 * EQUAL.len() as u64).abs_diff(tally.made);
+        assert!(difference <= (1 + stale) * EQUAL.len() as u64, "{name} has {share} of {}", tally.made);
+    }
     Ok(())
 }
 
