@@ -127,19 +127,7 @@ fn make_cards(lab: &Lab, has_native_driver: bool) -> Result<Option<Ebpf>> {
         lab.switch.run("ethtool", &["-K", host.name(), "tso", "off", "gro", "off"])?;
     }
     // What a host receives is that host's work from the wire on.
-    handle_on(&lab.switch, client.name(), cpu::SERVER)?;
-    handle_on(&lab.switch, lab.balancer.name(), cpu::CLIENT)?;
+    lab.switch.handle_on(client.name(), cpu::SERVER.parse()?)?;
+    lab.switch.handle_on(lab.balancer.name(), cpu::CLIENT.parse()?)?;
     Ok(native_driver)
-}
-
-/// Has one CPU handle what comes to an interface, wherever it was sent from (RPS).
-///
-/// Otherwise that is the sender's CPU, which changes whenever an acknowledgement lets a socket send more:
-/// packets of one stream overtake each other.
-fn handle_on(host: &Host, interface: &str, cpu: &str) -> Result<()> {
-    let mask = 1_u64 << cpu.parse::<u32>()?;
-    let script = format!("echo {mask:x} > /sys/class/net/{interface}/queues/rx-0/rps_cpus");
-    // Only `ip` shows a network's own interfaces there.
-    host.run("ip", &["netns", "exec", host.name(), "sh", "-c", &script])?;
-    Ok(())
 }
