@@ -45,7 +45,8 @@ pub struct Timeouts {
     pub connect: Ticks,
     /// Established, also after one FIN: `timeout client` and `timeout server`.
     pub idle: Ticks,
-    /// After both FINs: as the peers' TIME_WAIT.
+    /// After both FINs: as the peers' TIME_WAIT. Also after the server was given up, which may have
+    /// been in TIME_WAIT and begins it anew when it refuses a SYN.
     pub time_wait: Ticks,
     /// After a RST: for what is still under way.
     pub closed: Ticks,
@@ -62,9 +63,10 @@ impl Timeouts {
         /// By state, two bits each: which of the fields.
         const FIELDS: u32 = field(State::SynSent, 0)
             | field(State::SynReceived, 0)
-            | field(State::Abandoned, 0)
             | field(State::Established, 1)
             | field(State::TimeWait, 2)
+            | field(State::Left, 2)
+            | field(State::Abandoned, 2)
             | field(State::Reset, 2)
             | field(State::Closed, 3);
         const fn field(state: State, number: u32) -> u32 {

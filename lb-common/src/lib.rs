@@ -20,6 +20,7 @@ pub mod local;
 pub mod nat;
 pub mod net;
 pub mod reason;
+pub mod reuse;
 pub mod ring;
 pub mod server;
 pub mod settings;

@@ -9,6 +9,7 @@ use crate::frontend::Timeouts;
 use crate::index::Tuple;
 use crate::nat::MAX_NAT_ADDRS;
 use crate::net::MacWord;
+use crate::reuse::Stamp;
 use crate::server::MAX_SERVERS;
 use crate::tcp::{Fins, Seq, Side, State};
 use crate::time::Tick;
@@ -43,10 +44,14 @@ pub struct Details {
     /// When the client's first SYN came, in ns of `CLOCK_MONOTONIC`; that of all its attempts, if it
     /// was offered to several servers.
     pub opened_at: u64,
-    /// When the server's SYN-ACK came; zero before.
-    pub answered_at: u64,
     /// When the second FIN or a RST came; zero before.
     pub closed_at: u64,
+    /// How long after `opened_at` the server's SYN-ACK came, in µs, at least one and at most 2³² - 1;
+    /// zero before.
+    pub answered_after: u32,
+    /// A timestamp of the client's: that of its SYN until a side has sent a FIN, and after the FIN of a
+    /// server that waits, that of its last packet.
+    pub stamp: Stamp,
     /// The number of a SYN that came while the connection was established; zero for none.
     pub challenged: Seq,
     /// The upper 16 of 48 bits of [`Slot::packets`].
@@ -107,7 +112,7 @@ impl Ends {
     }
 }
 
-/// A slot's state word: generation (16 bits), FINs seen (8), state (8).
+/// A slot's state word: generation (16 bits), [`Fins`] (8), state (8).
 ///
 /// The generation changes whenever the slot is claimed, so that index entries for its former
 /// connection stop holding. It is never zero in a slot that has been used.
@@ -122,7 +127,7 @@ impl Word {
         State::from_bits(self.0 as u8)
     }
 
-    /// Which sides have sent a FIN.
+    /// Which sides have sent a FIN, and how.
     #[inline(always)]
     #[must_use]
     pub const fn fins(self) -> Fins {
@@ -161,7 +166,7 @@ impl Word {
             return last_seen.age(now).0 <= timeouts.idle.0;
         }
         match self.state() {
-            State::Free => return false,
+            State::Free | State::Left => return false,
             // Its claimer is between two instructions.
             State::Claimed => return true,
             _ => {}
@@ -236,14 +241,16 @@ mod tests {
             (State::Established, 86_400),
             (State::TimeWait, 60),
             (State::Closed, 5),
-            (State::Abandoned, 10),
+            (State::Abandoned, 60),
             (State::Reset, 60),
         ] {
             let word = Word(1 << 16).with(state, Fins::NONE);
             assert!(word.is_live(Tick(7), Tick(7 + lifetime), &timeouts), "{state:?}");
             assert!(!word.is_live(Tick(7), Tick(8 + lifetime), &timeouts), "{state:?}");
         }
-        assert!(!Word(1 << 16).is_live(Tick(0), Tick(0), &timeouts));
+        for nobodys in [State::Free, State::Left] {
+            assert!(!Word(1 << 16).with(nobodys, Fins::BOTH).is_live(Tick(0), Tick(0), &timeouts));
+        }
         assert!(Word(0).claimed().is_live(Tick(0), Tick(1 << 20), &timeouts));
     }
 }

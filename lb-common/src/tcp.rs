@@ -175,6 +175,9 @@ pub enum State {
     Abandoned = 7,
     /// The server is down and the connection was reset. Who goes on all the same is answered with RST.
     Reset = 8,
+    /// As [`Self::TimeWait`], but its client's port has another connection since: nobody but its server
+    /// may still remember it.
+    Left = 9,
 }
 
 impl State {
@@ -191,6 +194,7 @@ impl State {
             6 => Self::Closed,
             7 => Self::Abandoned,
             8 => Self::Reset,
+            9 => Self::Left,
             _ => Self::Free,
         }
     }
@@ -208,6 +212,7 @@ impl State {
             Self::Closed => "CLOSED",
             Self::Abandoned => "ABANDONED",
             Self::Reset => "RESET",
+            Self::Left => "LEFT",
         }
     }
 
@@ -226,7 +231,7 @@ impl State {
     }
 }
 
-/// Which sides have sent a FIN.
+/// Which sides have sent a FIN, and whether the server did so of its own accord.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fins(pub u8);
 
@@ -239,12 +244,22 @@ impl Fins {
     pub const SERVER: Self = Self(2);
     /// Both.
     pub const BOTH: Self = Self(3);
+    /// The server, before it knew of the client's: once all is acknowledged, it is in TIME_WAIT
+    /// (RFC 9293 §3.6).
+    pub const SERVER_WAITS: Self = Self(2 | 4);
 
-    /// These and the sender's.
+    /// These and others.
     #[inline(always)]
     #[must_use]
-    pub const fn and(self, sender: Direction) -> Self {
-        Self(self.0 | 1 << sender as u8)
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether all of `others` are among them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
     }
 }
 
@@ -302,7 +317,7 @@ pub fn follow(
     sender.ack = segment.ack;
     sender.advance(segment);
     if segment.flags.has(Flags::FIN) && segment.seq.is_within(receiver.ack, sender.end) {
-        return finished(fins, direction);
+        return finished(fins, direction, receiver, segment.ack);
     }
     let state = if state == State::SynReceived { State::Established } else { state };
     Effect { state, fins, plausible: true }
@@ -331,7 +346,7 @@ pub const fn is_under_way(
     seq: Seq,
 ) -> bool {
     let first = match (state, direction) {
-        (State::Free | State::Claimed | State::Abandoned | State::Reset, _)
+        (State::Free | State::Claimed | State::Abandoned | State::Reset | State::Left, _)
         | (State::SynSent, Direction::ToClient) => return false,
         // The acknowledgement of a side that has sent none yet is that of the other's SYN, which is
         // still under way.
@@ -344,11 +359,17 @@ pub const fn is_under_way(
     seq.is_within(first, sender.end)
 }
 
-/// The sender has sent its FIN.
+/// The sender has sent its FIN, and has acknowledged what comes before `ack`.
 #[inline(always)]
-fn finished(fins: Fins, sender: Direction) -> Effect {
-    let fins = fins.and(sender);
-    let state = if fins == Fins::BOTH { State::TimeWait } else { State::Established };
+fn finished(before: Fins, sender: Direction, receiver: &Side, ack: Seq) -> Effect {
+    let knows_other = before.has(Fins::CLIENT) && ack == receiver.end;
+    let fins = before.and(match sender {
+        Direction::ToServer => Fins::CLIENT,
+        // When it comes again, the other FIN may have come meanwhile.
+        Direction::ToClient if before.has(Fins::SERVER) || knows_other => Fins::SERVER,
+        Direction::ToClient => Fins::SERVER_WAITS,
+    });
+    let state = if fins.has(Fins::BOTH) { State::TimeWait } else { State::Established };
     Effect { state, fins, plausible: true }
 }
 
@@ -369,7 +390,7 @@ fn overtaken_fin(
         return unchanged;
     }
     sender.advance(segment);
-    finished(unchanged.fins, direction)
+    finished(unchanged.fins, direction, receiver, segment.ack)
 }
 
 /// What a server's segment does to a half-open connection: it accepts, refuses, or is not the
@@ -604,13 +625,33 @@ mod tests {
         assert_eq!((conn.state, conn.fins), (State::Established, Fins::CLIENT));
         assert!(conn.server_sends(SERVER_ISN.plus(1), ISN.plus(2), 10, Flags::ACK));
         assert!(conn.server_sends(SERVER_ISN.plus(11), ISN.plus(2), 0, Flags::ACK | Flags::FIN));
-        assert_eq!(conn.state, State::TimeWait);
+        assert_eq!((conn.state, conn.fins), (State::TimeWait, Fins::BOTH));
 
         let mut conn = Conn::established();
         assert!(conn.server_sends(SERVER_ISN.plus(1), ISN.plus(1), 0, Flags::ACK | Flags::FIN));
-        assert_eq!((conn.state, conn.fins), (State::Established, Fins::SERVER));
+        assert_eq!((conn.state, conn.fins), (State::Established, Fins::SERVER_WAITS));
         assert!(conn.client_sends(ISN.plus(1), SERVER_ISN.plus(2), 0, Flags::ACK | Flags::FIN));
-        assert_eq!(conn.state, State::TimeWait);
+        assert_eq!((conn.state, conn.fins), (State::TimeWait, Fins::SERVER_WAITS.and(Fins::CLIENT)));
+    }
+
+    #[test]
+    fn a_server_that_closes_before_it_knows_of_the_clients_fin_waits() {
+        let fin = Flags::ACK | Flags::FIN;
+        let mut conn = Conn::established();
+        assert!(conn.client_sends(ISN.plus(1), SERVER_ISN.plus(1), 0, fin));
+        assert!(conn.server_sends(SERVER_ISN.plus(1), ISN.plus(1), 0, fin));
+        assert_eq!((conn.state, conn.fins), (State::TimeWait, Fins::SERVER_WAITS.and(Fins::CLIENT)));
+        // Its FIN once more, now that it knows.
+        let mut again = conn;
+        assert!(again.server_sends(SERVER_ISN.plus(1), ISN.plus(2), 0, fin));
+        assert_eq!(again.fins, conn.fins);
+
+        let mut conn = Conn::established();
+        assert!(conn.client_sends(ISN.plus(1), SERVER_ISN.plus(1), 0, fin));
+        for _ in 0..2 {
+            assert!(conn.server_sends(SERVER_ISN.plus(1), ISN.plus(2), 0, fin));
+            assert_eq!(conn.fins, Fins::BOTH);
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! Rare beside the packets of established connections, so all of it is kept out of their line: what
 //! it would take from their registers costs more than its call costs a SYN.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::event::Failure;
 use lb_common::frontend::{Frontend, RingRef};
 use lb_common::index::{Entry, Tuple};
 use lb_common::net::{Mac, MacWord};
 use lb_common::reason::Reason;
+use lb_common::reuse::Stamp;
 use lb_common::ring::RING_LEN;
 use lb_common::server::Servers;
 use lb_common::slot::{Ends, Word};
@@ -17,11 +17,8 @@ use lb_common::time::Tick;
 
 use crate::packet::Frame;
 use crate::parse;
-use crate::slots::{self, SlotRef, clear};
+use crate::slots::{self, Claim, NOT_CLAIMED, SlotNumber, SlotRef, clear};
 use crate::{Context, admission, atomic, conntrack, index, maps, retry};
-
-/// The number of a slot: a result with it fits a register, one with a [`SlotRef`] the stack.
-pub type SlotNumber = u32;
 
 /// A SYN and what is known of it.
 struct Opening<'f, F> {
@@ -70,7 +67,7 @@ pub fn connect(frame: &impl Frame, frontend: u16) -> Result<SlotNumber, Reason> 
             refused = retry::tried(slot).and(fields.server());
         }
         // From then on it is another's.
-        if !slot.release(word) {
+        if !slot.leave(word) {
             return Err(Reason::LostRace);
         }
     }
@@ -126,7 +123,10 @@ impl<F: Frame> Opening<'_, F> {
     #[inline(always)]
     fn offer(&self, server: u16, tried: Servers, since: u64) -> Result<SlotNumber, Reason> {
         let ends = Ends::new(self.source_mac, server);
-        let number = open(self.tuple, ends, Isn::of(&self.segment), since)?;
+        let packet = self.frame.packet();
+        let headers = parse::headers(&packet).ok_or(Reason::Truncated)?;
+        let stamp = parse::stamp(&packet, headers.tcp.header_len());
+        let number = open(self.tuple, ends, Isn::of(&self.segment), since, stamp)?;
         let slot = SlotRef::get(number).ok_or(Reason::NoSlot)?;
         retry::keep(self.frame, number, tried.and(server));
         conntrack::account(slot, Direction::ToServer, self.segment.payload);
@@ -164,19 +164,38 @@ impl Isn {
 
 /// Opens a connection between two ends for a client's SYN; `since` is when the client's attempts began,
 /// in ns, and zero for now.
-#[inline(never)]
-pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64) -> Result<SlotNumber, Reason> {
-    let context = &Context::now().ok_or(Reason::NoServer)?;
+///
+/// In two steps, each a function of its own, as in [`retry::retry`].
+#[inline(always)]
+pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64, stamp: Stamp) -> Result<SlotNumber, Reason> {
     if !ends.client_mac().is_unicast() {
         return Err(Reason::BadSourceMac);
     }
-    let number = ends.server();
-    let server = context.setup.server(number);
-    if !server.next_hop.is_unicast() {
+    let setup = maps::setup().ok_or(Reason::NoServer)?;
+    if !setup.server(ends.server()).next_hop.is_unicast() {
         return Err(Reason::NoNextHop);
     }
-    let (slot, claimed) = slots::claim(context, server.first_slot, number).ok_or(Reason::NoSlot)?;
-    let nat = context.setup.settings.nat_of(slot.number.wrapping_sub(server.first_slot));
+    let claim = slots::claim(ends.server(), isn.first(), stamp);
+    if claim == NOT_CLAIMED {
+        return Err(Reason::NoSlot);
+    }
+    let number = enter(claim, tuple, ends, isn)?;
+    // Behind the last atomic operation: each of them waits until all stores before it have reached
+    // the cache, and this one's line is not in it.
+    if let Some(details) = maps::details(number) {
+        // SAFETY: a whole element of the map.
+        slots::begin(unsafe { &mut *details }, since, stamp);
+    }
+    Ok(number)
+}
+
+/// Makes a claimed slot the connection of a SYN, unless it has one already.
+#[inline(never)]
+fn enter(claim: Claim, tuple: Tuple, ends: Ends, isn: Isn) -> Result<SlotNumber, Reason> {
+    let context = &Context::now().ok_or(Reason::NoServer)?;
+    let (slot, claimed) = (SlotRef::get(claim.number()).ok_or(Reason::NoSlot)?, claim.word());
+    let first_slot = context.setup.server(ends.server()).first_slot;
+    let nat = context.setup.settings.nat_of(slot.number.wrapping_sub(first_slot));
     fill(slot, tuple, ends.with_nat(nat), isn, context.now);
     let hash = tuple.hash(&context.setup.settings.hash_key);
     let entry = Entry::new(hash.tag(), claimed.generation(), slot.number);
@@ -193,17 +212,7 @@ pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64) -> Result<SlotNumber
     if !slot.swap(claimed, claimed.with(State::SynSent, Fins::NONE)) {
         return Err(Reason::LostRace);
     }
-    maps::count_path(tuple.frontend(), number, |path| path.connections += 1);
-    // Behind the last atomic operation: each of them waits until all stores before it have reached
-    // the cache, and this one's line is not in it.
-    if let Some(details) = slot.details() {
-        // SAFETY: the helper has no preconditions.
-        details.opened_at = if since == 0 { unsafe { bpf_ktime_get_ns() } } else { since };
-        clear(&mut details.answered_at);
-        clear(&mut details.closed_at);
-        details.challenged = Seq(0);
-        details.packets_high = [0; 2];
-    }
+    maps::count_path(tuple.frontend(), ends.server(), |path| path.connections += 1);
     Ok(slot.number)
 }
 

@@ -7,15 +7,16 @@ use lb_common::frontend::Frontend;
 use lb_common::index::Tuple;
 use lb_common::net::{Addr, Mac, MacWord, Port};
 use lb_common::reason::Reason;
+use lb_common::reuse::Stamp;
 use lb_common::server::Server;
 use lb_common::slot::{Slot, Word};
-use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, Seq, State};
+use lb_common::tcp::{self, Direction, Effect, Fins, Flags, Segment, State};
 use lb_common::time::Tick;
 
 use crate::packet::{Frame, Packet};
 use crate::parse::{self, Headers};
 use crate::rewrite::Rewrite;
-use crate::slots::{SlotRef, clear};
+use crate::slots::{self, SlotRef, clear};
 use crate::{Context, admission, classify, connect, index, maps};
 
 /// How often a change of state is tried against others'.
@@ -46,9 +47,14 @@ pub fn from_client(
     }
     let segment = parse::segment(packet, headers)?;
     let plausible = follow(context, known.slot, known.word, Direction::ToServer, &segment);
-    let source_mac = Mac(headers.eth.src_addr).into();
-    if plausible && known.slot.fields().ends.client_mac() != source_mac {
-        learn_mac(known.slot, source_mac);
+    if plausible {
+        let source_mac = Mac(headers.eth.src_addr).into();
+        if known.slot.fields().ends.client_mac() != source_mac {
+            learn_mac(known.slot, source_mac);
+        }
+        if known.word.fins().has(Fins::SERVER_WAITS) {
+            learn_stamp(known.slot, parse::stamp(packet, headers.tcp.header_len()));
+        }
     }
     to_server(context, known.slot)
 }
@@ -168,12 +174,8 @@ fn begun_anew(slot: SlotRef, word: Word, segment: &Segment) -> Word {
     fields.sides = tcp::open(isn, isn.plus(1));
     fields.packets = [0; 2];
     fields.bytes.iter_mut().for_each(clear);
-    clear(&mut details.answered_at);
-    clear(&mut details.closed_at);
-    details.challenged = Seq(0);
-    details.packets_high = [0; 2];
-    // SAFETY: the helper has no preconditions.
-    details.opened_at = unsafe { bpf_ktime_get_ns() };
+    // The SYN's timestamp is not known; until one is, a number after the last is asked for.
+    slots::begin(details, 0, Stamp::NONE);
     admission::count(fields.tuple.frontend(), -1);
     count(fields, |path| path.connections += 1);
     opened
@@ -195,6 +197,22 @@ pub fn learn_mac(slot: SlotRef, seen: MacWord) {
     if seen.is_unicast() {
         let fields = slot.fields();
         fields.ends = fields.ends.with_client_mac(seen);
+    }
+}
+
+/// The timestamp of a SYN may be so long ago that later ones look earlier.
+#[inline(always)]
+fn forget_stamp(slot: SlotRef) {
+    if let Some(details) = slot.details() {
+        details.stamp = Stamp::NONE;
+    }
+}
+
+/// The last that the client says of its clock decides who may use the port next, if the server is to wait.
+#[inline(never)]
+fn learn_stamp(slot: SlotRef, stamp: Stamp) {
+    if let Some(details) = slot.details() {
+        details.stamp = details.stamp.then(stamp);
     }
 }
 
@@ -235,6 +253,9 @@ fn change_state(change: Change) {
     let Change { slot, mut word, mut effect, direction, segment } = change;
     for _ in 0..TRIES {
         if slot.swap(word, word.with(effect.state, effect.fins)) {
+            if word.fins() == Fins::NONE && effect.fins != Fins::NONE {
+                forget_stamp(slot);
+            }
             return note(slot, (word.state(), effect.state));
         }
         let generation = word.generation();
@@ -257,7 +278,7 @@ fn note(slot: SlotRef, (before, after): (State, State)) {
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     match (before, after) {
-        (_, State::SynReceived) => details.answered_at = now,
+        (_, State::SynReceived) => details.answered_after = micros_between(details.opened_at, now),
         (State::SynReceived, State::Established) => {
             count(fields, |path| path.established += 1);
             admission::count(fields.tuple.frontend(), 1);
@@ -270,6 +291,13 @@ fn note(slot: SlotRef, (before, after): (State, State)) {
         }
         _ => {}
     }
+}
+
+/// The microseconds between two times in ns, at least one and as many as fit.
+#[inline(always)]
+fn micros_between(before: u64, after: u64) -> u32 {
+    let micros = after.saturating_sub(before) / 1_000;
+    micros.clamp(1, u64::from(u32::MAX)) as u32
 }
 
 /// What the segment does to the connection, with the sender's side brought up to date.

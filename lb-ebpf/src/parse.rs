@@ -2,6 +2,7 @@
 
 use lb_common::net::{Addr, Port};
 use lb_common::reason::Reason;
+use lb_common::reuse::Stamp;
 use lb_common::tcp::{Flags, Segment, Seq};
 use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
@@ -67,6 +68,49 @@ pub fn segment(packet: &Packet, headers: &Headers) -> Result<Segment, Reason> {
         payload: (total - header) as u32,
         flags,
     })
+}
+
+/// The kinds of TCP options that have no length (RFC 9293 §3.2).
+const END_OF_OPTIONS: u8 = 0;
+const NO_OPERATION: u8 = 1;
+
+/// Kind and length of the option by which a SYN says how long segments may be (RFC 9293 §3.7.1).
+pub const MAXIMUM_SEGMENT_SIZE: (u8, u8) = (2, 4);
+/// Those of timestamps (RFC 7323 §3.2).
+const TIMESTAMPS: (u8, u8) = (8, 10);
+
+/// Finds what a TCP option says, behind its kind and length, in a header of so many bytes.
+#[inline(always)]
+#[must_use]
+pub fn option(packet: &Packet, tcp_header: usize, wanted: (u8, u8)) -> Option<usize> {
+    let mut at = TcpHdr::LEN;
+    // Forty bytes of options at most.
+    for _ in 0..40 {
+        // The mask says to the verifier what the comparison has said already.
+        let offset = TCP_OFFSET + (at & 0x3f);
+        if at + wanted.1 as usize > tcp_header {
+            return None;
+        }
+        let [kind, length] = packet.header::<[u8; 2]>(offset).copied()?;
+        if (kind, length) == wanted {
+            return Some(offset + 2);
+        }
+        at += match (kind, length) {
+            (END_OF_OPTIONS, _) | (_, 0) => return None,
+            (NO_OPERATION, _) => 1,
+            _ => length as usize,
+        };
+    }
+    None
+}
+
+/// The sender's timestamp of a packet with so many bytes of TCP header.
+#[inline(never)]
+#[must_use]
+pub fn stamp(packet: &Packet, tcp_header: usize) -> Stamp {
+    let Some(offset) = option(packet, tcp_header, TIMESTAMPS) else { return Stamp::NONE };
+    let Some(value) = packet.header::<[u8; 4]>(offset) else { return Stamp::NONE };
+    Stamp(u32::from_be_bytes(*value))
 }
 
 /// The sender's address.

@@ -8,10 +8,10 @@ use lb_common::syn::{MAX_OFFERS, MAX_OPTIONS, Owner, Syn};
 use lb_common::tcp::{Direction, Fins, Flags, Seq, State};
 
 use crate::classify::{self, Ours};
-use crate::connect::{self, Isn, SlotNumber};
+use crate::connect::{self, Isn};
 use crate::packet::{Frame, Packet, TcpHdr};
 use crate::parse::{self, TCP_OFFSET};
-use crate::slots::SlotRef;
+use crate::slots::{SlotNumber, SlotRef};
 use crate::{Context, Verdict, answer, atomic, conntrack, maps, rewrite};
 
 /// Keeps a copy of a SYN that was just given to a server.
@@ -230,14 +230,14 @@ fn open(next: Next) -> Option<SlotNumber> {
     let (tuple, from) = (fields.tuple, fields.server());
     let first = isn(slot);
     let client_mac = fields.ends.client_mac();
-    let since = slot.details().map_or(0, |details| details.opened_at);
+    let (since, stamp) = slot.details().map(|details| (details.opened_at, details.stamp))?;
     // Who has refused holds nothing; of another one something may still come.
     let over = if word.state() == State::Closed { State::Free } else { State::Abandoned };
     if !slot.swap(word, word.with(over, Fins::NONE)) {
         return None;
     }
     let (ends, isn) = (Ends::new(client_mac, next.number()), Isn::new(first, first.plus(1)));
-    let slot = SlotRef::get(connect::open(tuple, ends, isn, since).ok()?)?;
+    let slot = SlotRef::get(connect::open(tuple, ends, isn, since, stamp).ok()?)?;
     maps::count_path(tuple.frontend(), from, |path| path.redispatched += 1);
     conntrack::account(slot, Direction::ToServer, 0);
     if !pass_on(former, owner(slot), next.number()) {

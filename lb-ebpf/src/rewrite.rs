@@ -5,8 +5,8 @@ use lb_common::net::{Addr, Mac, MacWord, Port};
 use lb_common::settings::Settings;
 use lb_common::tcp::Flags;
 
-use crate::packet::{Frame, Packet, TcpChange, TcpHdr};
-use crate::parse::{self, Headers, TCP_OFFSET};
+use crate::packet::{Frame, Packet, TcpChange};
+use crate::parse::{self, Headers};
 
 /// What a packet is to become.
 #[derive(Clone, Copy)]
@@ -51,37 +51,16 @@ pub fn apply(frame: &impl Frame, packet: &Packet, headers: Headers, rewrite: &Re
     frame.update_check(tcp, TcpChange { pseudo: addresses, segment });
 }
 
-/// The kinds of TCP options that have no length, and kind and length of the one that is looked for
-/// (RFC 9293 §3.2).
-const END_OF_OPTIONS: u8 = 0;
-const NO_OPERATION: u8 = 1;
-const MAXIMUM_SEGMENT_SIZE: (u8, u8) = (2, 4);
-
 /// Lowers the maximum segment size that a SYN announces to what our interface carries.
 ///
 /// HAProxy ended TCP here, with an MSS for each side; a NAT between unequal MTUs would be a black
 /// hole for full-sized segments.
 #[inline(never)]
 pub fn clamp_mss(packet: &Packet, tcp_header: usize, limit: u16, change: Delta) -> Delta {
-    let mut at = TcpHdr::LEN;
-    // Forty bytes of options at most.
-    for _ in 0..40 {
-        // The mask says to the verifier what the comparison has said already.
-        let offset = TCP_OFFSET + (at & 0x3f);
-        if at + 4 > tcp_header {
-            break;
-        }
-        let Some([kind, length]) = packet.header::<[u8; 2]>(offset).copied() else { break };
-        if (kind, length) == MAXIMUM_SEGMENT_SIZE {
-            return lower(packet, offset + 2, limit, change);
-        }
-        at += match (kind, length) {
-            (END_OF_OPTIONS, _) | (_, 0) => break,
-            (NO_OPERATION, _) => 1,
-            _ => length as usize,
-        };
+    match parse::option(packet, tcp_header, parse::MAXIMUM_SEGMENT_SIZE) {
+        Some(offset) => lower(packet, offset, limit, change),
+        None => change,
     }
-    change
 }
 
 /// Lowers the 16-bit number at `offset` to `limit`.

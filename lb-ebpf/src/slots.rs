@@ -7,17 +7,28 @@
 
 use core::mem::offset_of;
 
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::frontend::Timeouts;
 use lb_common::index::Tuple;
+use lb_common::reuse::{Past, Stamp};
 use lb_common::server::Cursor;
 use lb_common::slot::{Details, Slot, Word};
-use lb_common::tcp::{Fins, State};
+use lb_common::tcp::{Fins, Seq, State};
 use lb_common::time::{Tick, Ticks};
 
 use crate::{Context, admission, atomic, maps};
 
-/// How many slots a new connection may try.
-const PROBES: u32 = 16;
+/// The number of a slot: a result with it fits a register, one with a [`SlotRef`] the stack.
+pub type SlotNumber = u32;
+
+/// How many slots a new connection may try: so many, and as many as the second if any of those is of a
+/// connection that is over, since then others may be whose server lets it in.
+const FEW_PROBES: u32 = 16;
+const PROBES: u32 = 48;
+
+/// How long a connection that is over must have been quiet before its port is used again. What was under
+/// way has arrived by then, and what another CPU still does with its last packet is done.
+const REST: Ticks = Ticks(2);
 
 /// A slot in map memory.
 #[derive(Clone, Copy)]
@@ -92,6 +103,18 @@ impl SlotRef {
         self.swap(word, word.with(State::Free, Fins::NONE))
     }
 
+    /// Gives the slot up to whoever takes its connection's tuple, if its state is still `word`. The server of
+    /// a connection that is over may still remember it.
+    #[inline(always)]
+    #[must_use]
+    pub fn leave(&self, word: Word) -> bool {
+        let is_over = word.state() == State::TimeWait;
+        self.swap(
+            word,
+            if is_over { word.with(State::Left, word.fins()) } else { word.with(State::Free, Fins::NONE) },
+        )
+    }
+
     /// The slot's state, if a connection of this tuple and generation holds it.
     #[inline(always)]
     #[must_use]
@@ -113,17 +136,34 @@ impl SlotRef {
         let frontend = context.setup.frontend(self.fields().tuple.frontend());
         (word.is_live(last_seen, context.now, &frontend.timeouts), word)
     }
+
+    /// Whether the slot's connection, which both sides have closed, is over, and its server takes another
+    /// by the same port.
+    #[inline(always)]
+    fn lets_in(&self, word: Word, seq: Seq, stamp: Stamp) -> bool {
+        let Some(details) = self.details() else { return false };
+        let past = Past { fins: word.fins(), sides: &self.fields().sides, stamp: details.stamp };
+        past.lets_in(seq, stamp)
+    }
 }
 
-/// Claims a slot of a server for a new connection, and returns its state word.
+/// Claims a slot of a server for a new connection with a client's number and timestamp.
 ///
 /// The slots are tried in rotation, so that a port rests as long as possible before its next
-/// connection: the server may still be in TIME_WAIT. Should the next one be held, the others to be
-/// tried are far from it, because long connections that began together hold neighbouring slots.
-/// Free and expired ones are taken first; if none is found, the one that is missed the least.
-#[inline(always)]
+/// connection. Should the next one be held, the others to be tried are far from it, because long
+/// connections that began together hold neighbouring slots. The first one is taken that is free, that
+/// has expired, or whose last connection is over and the server is known to take the new one; if none
+/// is found, the one that is missed the least.
+#[inline(never)]
 #[must_use]
-pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef, Word)> {
+pub fn claim(server: u16, seq: Seq, stamp: Stamp) -> Claim {
+    claimed(server, seq, stamp).unwrap_or(NOT_CLAIMED)
+}
+
+#[inline(always)]
+fn claimed(server: u16, seq: Seq, stamp: Stamp) -> Option<Claim> {
+    let context = Context::now()?;
+    let first_slot = context.setup.server(server).first_slot;
     let ports = context.setup.settings.slots_of_server();
     let cursor = maps::slot_cursor(server)?;
     // SAFETY: an element of the map, changed only by this operation and at start.
@@ -131,26 +171,28 @@ pub fn claim(context: &Context, first_slot: u32, server: u16) -> Option<(SlotRef
     if ports == 0 {
         return None;
     }
-    let stride = ports / PROBES + 1;
-    let mut cheapest = Candidate { slot: SlotRef::NONE, word: Word(0), price: u32::MAX };
+    // The first few are spread over all ports, the others lie between them.
+    let stride = ports / FEW_PROBES + 1;
+    let mut cheapest = Candidate { slot: 0, offer: NOT_OFFERED };
     for probe in 0..PROBES {
+        if probe == FEW_PROBES && cheapest.offer.number() > price::MOST_OF_THOSE_OVER {
+            break;
+        }
         let port = (turn as u32).wrapping_add(probe * stride) % ports;
-        let slot = SlotRef::get(first_slot + port)?;
-        let (is_held, word) = slot.is_held(context);
-        if !is_held {
-            if let Some(claimed) = take(slot, word) {
-                return Some((slot, claimed));
+        let slot = first_slot + port;
+        let offer = WordAnd(appraise(slot, context.now.0, seq.0, stamp.0));
+        if offer.number() == price::NOTHING {
+            if let Some(claim) = take(slot, offer.word()) {
+                return Some(claim);
             }
-        } else if let Some(price) = price(word.state(), slot.fields().last_seen.age(context.now))
-            && price < cheapest.price
-        {
-            cheapest = Candidate { slot, word, price };
+        } else if offer.number() < cheapest.offer.number() {
+            cheapest = Candidate { slot, offer };
         }
     }
-    if !cheapest.slot.is_some() {
+    if cheapest.offer == NOT_OFFERED {
         return None;
     }
-    take(cheapest.slot, cheapest.word).map(|claimed| (cheapest.slot, claimed))
+    take(cheapest.slot, cheapest.offer.word())
 }
 
 /// Fetches the slot that [`claim`] is likely to find for a server into the cache, and its details.
@@ -188,16 +230,64 @@ pub fn clear(field: &mut u64) {
     unsafe { core::ptr::from_mut(field).write_volatile(0) };
 }
 
+/// Writes what is known of a connection that begins, or whose client's attempts began at `since`, in ns.
+#[inline(always)]
+pub fn begin(details: &mut Details, since: u64, stamp: Stamp) {
+    // SAFETY: the helper has no preconditions.
+    details.opened_at = if since == 0 { unsafe { bpf_ktime_get_ns() } } else { since };
+    clear(&mut details.closed_at);
+    details.answered_after = 0;
+    details.stamp = stamp;
+    details.challenged = Seq(0);
+    details.packets_high = [0; 2];
+}
+
+/// A slot's state word and a number that goes with it, in one register.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct WordAnd(u64);
+
+impl WordAnd {
+    const fn new(word: Word, number: u32) -> Self {
+        Self((word.0 as u64) << 32 | number as u64)
+    }
+
+    /// The word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> Word {
+        Word((self.0 >> 32) as u32)
+    }
+
+    /// The number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// A slot that was claimed: its word and its number.
+pub type Claim = WordAnd;
+
+/// No slot was claimed; a claimed one's word is never zero.
+pub const NOT_CLAIMED: Claim = WordAnd(0);
+
+/// A slot's word and its price.
+type Offer = WordAnd;
+
+/// The slot must not be taken.
+const NOT_OFFERED: Offer = WordAnd::new(Word(0), u32::MAX);
+
 /// A slot that could be taken away from its connection.
 struct Candidate {
-    slot: SlotRef,
-    word: Word,
-    price: u32,
+    slot: SlotNumber,
+    offer: Offer,
 }
 
 /// Claims a slot, unless somebody else has done something to it.
 #[inline(always)]
-fn take(slot: SlotRef, word: Word) -> Option<Word> {
+fn take(slot: SlotNumber, word: Word) -> Option<Claim> {
+    let slot = SlotRef::get(slot)?;
     let claimed = word.claimed();
     if !slot.swap(word, claimed) {
         return None;
@@ -206,28 +296,68 @@ fn take(slot: SlotRef, word: Word) -> Option<Word> {
         // It expired without anybody's notice.
         admission::count(slot.fields().tuple.frontend(), -1);
     }
-    Some(claimed)
+    Some(Claim::new(claimed, slot.number))
 }
 
-/// What it costs to take a slot away from its connection; none where it must not be.
+/// The [`Offer`] of a slot to a SYN with a number and a timestamp: it costs nothing if it is free, has
+/// expired, or is over and its server lets the SYN in.
 ///
-/// A connection that is over gives way first, one whose server may still be in `TIME_WAIT` after
-/// those that were reset: if that server does not take the new one, it is offered to another. Then
-/// half-open ones, the oldest first, as a flood makes them; who really wants to connect has
-/// answered within a round trip.
-#[inline(always)]
-fn price(state: State, age: Ticks) -> Option<u32> {
-    /// By state, four bits each; see [`Timeouts::of`] for why there is no `match`.
+/// Global to the kernel, with numbers for arguments, so that the verifier (seen on 6.18) follows it once
+/// and not for each slot that a connection may try, which is more than the million instructions
+/// that it is ready to follow.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn appraise(slot: SlotNumber, now: u32, seq: u32, stamp: u32) -> u64 {
+    let (Some(slot), Some(setup)) = (SlotRef::get(slot), maps::setup()) else { return NOT_OFFERED.0 };
+    let (word, last_seen) = slot.head();
+    let timeouts = &setup.frontend(slot.fields().tuple.frontend()).timeouts;
+    let age = last_seen.age(Tick(now));
+    let is_over = matches!(word.state(), State::TimeWait | State::Left) && age <= timeouts.time_wait;
+    let is_free = if is_over {
+        age >= REST && slot.lets_in(word, Seq(seq), Stamp(stamp))
+    } else {
+        !word.is_live(last_seen, Tick(now), timeouts)
+    };
+    let price = if is_free { Some(price::NOTHING) } else { price::of(word.state(), age) };
+    price.map_or(NOT_OFFERED, |price| Offer::new(word, price)).0
+}
+
+/// What it costs to take a slot away from its connection.
+mod price {
+    use lb_common::tcp::State;
+    use lb_common::time::Ticks;
+
+    /// The price of a slot that nobody holds.
+    pub const NOTHING: u32 = 0;
+
+    /// By state, four bits each; see [`lb_common::frontend::Timeouts::of`] for why there is no `match`.
     const CLASSES: u64 = class(State::Closed, 1)
-        | class(State::TimeWait, 2)
+        | class(State::TimeWait, OVER)
+        | class(State::Left, OVER)
         | class(State::SynSent, 3)
         | class(State::SynReceived, 3)
         | class(State::Abandoned, 3);
+    const OVER: u64 = 2;
+
+    /// Within a class the younger is the dearer; more than any age of such a connection.
+    const OLDEST: u32 = (1 << 24) - 1;
+
+    /// More than a slot costs whose connection is over.
+    pub const MOST_OF_THOSE_OVER: u32 = (OVER as u32) << 24 | OLDEST;
+
     const fn class(state: State, class: u64) -> u64 {
         class << (state as u32 * 4)
     }
-    /// Within a class the younger is the dearer; more than any age of such a connection.
-    const OLDEST: u32 = (1 << 24) - 1;
-    let class = (CLASSES >> (state as u32 * 4) & 0xf) as u32;
-    if class == 0 { None } else { Some(class << 24 | (OLDEST - (age.0 & OLDEST))) }
+
+    /// The price of a slot in this state, last heard of so long ago; none where it must not be taken.
+    ///
+    /// A connection that is over gives way first, one whose server may still be in `TIME_WAIT` after
+    /// those that were reset: if that server does not take the new one, it is offered to another. Then
+    /// half-open ones, the oldest first, as a flood makes them; who really wants to connect has
+    /// answered within a round trip.
+    #[inline(always)]
+    pub fn of(state: State, age: Ticks) -> Option<u32> {
+        let class = (CLASSES >> (state as u32 * 4) & 0xf) as u32;
+        if class == 0 { None } else { Some(class << 24 | (OLDEST - (age.0 & OLDEST))) }
+    }
 }

@@ -101,6 +101,17 @@ impl Host {
         command
     }
 
+    /// Has one CPU handle what comes to an interface, wherever it was sent from (RPS).
+    ///
+    /// Otherwise that is the sender's CPU, which changes: packets of one connection overtake each other, and are
+    /// handled at once by several CPUs, which no network card does to them.
+    pub fn handle_on(&self, interface: &str, cpu: usize) -> Result<()> {
+        let mask = 1_u64 << cpu;
+        let script = format!("echo {mask:x} > /sys/class/net/{interface}/queues/rx-0/rps_cpus");
+        // Only `ip` shows a network's own interfaces there.
+        self.run("ip", &["netns", "exec", self.name(), "sh", "-c", &script]).map(drop)
+    }
+
     /// Runs a program to its end and returns what it wrote to stdout; a failure is an error.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
         process::output(self.command(program).args(arguments))

@@ -9,6 +9,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Asks for the server's name.
 pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
+/// The same, and the server is to close the connection.
+pub(crate) const LAST_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
 /// Where an answer tells how long its body is.
 const LENGTH: &str = "Content-Length: ";
 

@@ -34,19 +34,36 @@ pub struct Plan {
     pub connections: Option<u32>,
     /// How long a connection may take, from the first SYN to the whole answer.
     pub patience: Duration,
+    /// Which side closes each connection first.
+    pub closes: Closes,
+}
+
+/// The side that closes a connection first, and so keeps it in TIME_WAIT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closes {
+    /// The client, as most clients do.
+    Client,
+    /// The server, because it was asked to.
+    Server,
 }
 
 impl Plan {
-    /// Connections until the load is stopped, with 15 seconds of patience each.
+    /// Connections until the load is stopped, with 15 seconds of patience each, which the client closes.
     #[must_use]
     pub fn new(target: SocketAddr, rate: u32) -> Self {
-        Self { target, rate, connections: None, patience: Duration::from_secs(15) }
+        Self { target, rate, connections: None, patience: Duration::from_secs(15), closes: Closes::Client }
     }
 
     /// As many connections in all.
     #[must_use]
     pub fn connections(self, connections: u32) -> Self {
         Self { connections: Some(connections), ..self }
+    }
+
+    /// This side closes first.
+    #[must_use]
+    pub fn closes(self, closes: Closes) -> Self {
+        Self { closes, ..self }
     }
 
     /// As much patience with each connection.
@@ -178,7 +195,7 @@ async fn make_connections(
             keep(attempts, ended);
         }
         assert!(under_way.len() < MOST_UNDER_WAY, "{MOST_UNDER_WAY} connections hang");
-        under_way.spawn(Attempt::make(plan.target, plan.patience));
+        under_way.spawn(Attempt::make(plan));
     }
     while let Some(ended) = under_way.join_next().await {
         keep(attempts, ended);

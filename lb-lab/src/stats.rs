@@ -18,6 +18,8 @@ pub struct Stats {
     pub servers: Vec<Server>,
     /// How many packets had each outcome.
     pub reasons: BTreeMap<String, u64>,
+    /// What all maps together take.
+    pub memory_bytes: u64,
 }
 
 /// A frontend's counters.

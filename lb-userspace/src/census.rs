@@ -9,7 +9,7 @@ use lb_common::tcp::State;
 
 /// More than any state's number.
 const STATES: usize = 16;
-const _: () = assert!((State::Reset as usize) < STATES);
+const _: () = assert!((State::Left as usize) < STATES);
 
 /// A count for each of them, in a plain table: a million slots are counted in the time that it takes to look at
 /// them.

@@ -110,8 +110,9 @@ impl<'s> Inherited<'s> {
     }
 }
 
-/// How long a connection is remembered after both FINs, as Linux' own TIME_WAIT.
-const TIME_WAIT: Duration = Duration::from_secs(60);
+/// How long a connection is remembered after both FINs: as long as Linux' own TIME_WAIT, a minute and, by the
+/// steps of its timers, up to 5.12 s (512 jiffies where a second has 100).
+const TIME_WAIT: Duration = Duration::from_secs(66);
 
 /// How long a connection is remembered after a RST.
 const CLOSED: Duration = Duration::from_secs(5);

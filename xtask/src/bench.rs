@@ -34,6 +34,12 @@ enum What {
     },
     /// What a balancer costs: xlb beside HAProxy, nginx, nftables and none, in the lab
     Peers {
+        /// Arguments of the benchmark, such as --quick, --json or --svg
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// What xlb does to the other traffic of its host, in each mode, in the lab
+    Neighbours {
         /// Arguments of the benchmark, such as --quick or --json
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -59,9 +65,14 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
             process::become_command(bench(workspace, "scale").args(args))
         }
         What::Peers { args } => {
-            setup::ensure(workspace, &[Need::Ebpf, Need::Lab, Need::Peers])?;
+            setup::ensure(workspace, &[Need::Ebpf, Need::Lab, Need::Traffic, Need::Peers])?;
             privilege::acquire("making network namespaces")?;
             process::become_command(bench(workspace, "peers").args(args))
+        }
+        What::Neighbours { args } => {
+            setup::ensure(workspace, &[Need::Ebpf, Need::Lab, Need::Traffic])?;
+            privilege::acquire("making network namespaces")?;
+            process::become_command(bench(workspace, "neighbours").args(args))
         }
         What::Failover { full } => {
             setup::ensure(workspace, &[Need::Ebpf, Need::Lab])?;

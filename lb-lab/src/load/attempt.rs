@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout_at;
 
+use super::{Closes, Plan};
 use crate::http;
 
 /// What became of one connection.
@@ -40,7 +41,7 @@ pub enum Outcome {
 
 impl Attempt {
     /// Makes a connection from the network of the calling thread.
-    pub(super) async fn make(target: SocketAddr, patience: Duration) -> Self {
+    pub(super) async fn make(Plan { target, patience, closes, .. }: Plan) -> Self {
         let began = Instant::now();
         let deadline = began + patience;
         let (connected, syn_retransmissions) = match prepare() {
@@ -49,7 +50,7 @@ impl Attempt {
         };
         let connect_time = began.elapsed();
         let outcome = match connected {
-            Ok(stream) => match within(deadline, ask(stream)).await {
+            Ok(stream) => match within(deadline, ask(stream, closes)).await {
                 Ok(server) => Outcome::Answered(server),
                 Err(error) => Outcome::NotAnswered(error.kind()),
             },
@@ -79,16 +80,20 @@ async fn connect(socket: TcpSocket, target: SocketAddr, deadline: Instant) -> (i
     }
 }
 
-/// Asks for the server's name. The client closes first, as most clients do.
-async fn ask(mut stream: TcpStream) -> io::Result<String> {
-    stream.write_all(http::REQUEST).await?;
+/// Asks for the server's name, and lets a side close the connection.
+async fn ask(mut stream: TcpStream, closes: Closes) -> io::Result<String> {
+    let request = match closes {
+        Closes::Client => http::REQUEST,
+        Closes::Server => http::LAST_REQUEST,
+    };
+    stream.write_all(request).await?;
     let mut answer = Vec::new();
     loop {
-        if stream.read_buf(&mut answer).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if let Some(name) = http::body(&answer)? {
-            return Ok(name);
+        let has_ended = stream.read_buf(&mut answer).await? == 0;
+        match http::body(&answer)? {
+            Some(name) if has_ended || closes == Closes::Client => return Ok(name),
+            None if has_ended => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => {}
         }
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use lb_lab::{Host, Lab};
 
-use crate::cpu;
 use crate::peer::Peer;
-use crate::tools::{self, Requests};
+use crate::support::cpu;
+use crate::support::tools::{self, Requests};
 
 /// Streams of the case with many.
 const STREAMS: &str = "8";
@@ -74,7 +74,8 @@ impl Case {
         Self::bulk(false, Kind::Paced),
     ];
 
-    const fn bulk(down: bool, kind: Kind) -> Self {
+    /// Bytes towards the client, or from it.
+    pub const fn bulk(down: bool, kind: Kind) -> Self {
         Self::Bulk { down, kind }
     }
 

@@ -5,18 +5,21 @@
 //! one CPU and the servers another, and the balancer whatever is free. This prints and judges nothing.
 
 mod case;
-mod cpu;
+mod chart;
+mod memory;
 mod peer;
 mod report;
-mod tools;
+#[path = "../support/mod.rs"]
+mod support;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
 use lb_lab::{Lab, Topology};
 
-use case::{Case, Sample};
+use case::Case;
 use peer::Peer;
 use report::Report;
 
@@ -31,6 +34,9 @@ struct Args {
     /// A first look: one round, and a second for each case.
     #[arg(long)]
     quick: bool,
+    /// Draw the main figures into an SVG file as well; a relative path is the repository's.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// How often every peer has its turn.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..100))]
     rounds: u32,
@@ -51,10 +57,12 @@ fn main() -> Result<()> {
                 continue;
             }
             eprintln!("round {} of {rounds}: {peer}", round + 1);
-            for (case, sample) in measure(peer, duration)? {
-                report.add(peer, case, sample);
-            }
+            measure(peer, duration, &mut report)?;
         }
+    }
+    if let Some(path) = &args.svg {
+        // Cargo runs benches in the directory of their package.
+        chart::draw(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path), &report.panels())?;
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report.json())?);
@@ -65,12 +73,15 @@ fn main() -> Result<()> {
 }
 
 /// All cases through one peer.
-fn measure(peer: Peer, duration: Duration) -> Result<Vec<(Case, Sample)>> {
+fn measure(peer: Peer, duration: Duration, report: &mut Report) -> Result<()> {
     let lab = Lab::build(TOPOLOGY)?;
-    let servers = peer::Servers::start(&lab)?;
+    let _servers = peer::Servers::start(&lab)?;
     let running = peer.start(&lab)?;
-    let cases = Case::ALL.into_iter();
-    let samples = cases.map(|case| Ok((case, case.measure(&lab, peer, duration)?))).collect();
-    drop((running, servers));
-    samples
+    for case in Case::ALL {
+        report.add(peer, case, case.measure(&lab, peer, duration)?);
+    }
+    if let Some(memory) = running.memory()? {
+        report.remember(peer, memory);
+    }
+    Ok(())
 }

@@ -8,7 +8,8 @@ use anyhow::Result;
 use lb_lab::config::Config;
 use lb_lab::{Balancer, HaProxy, Host, Lab, Nginx, Process, Xlb, wait};
 
-use crate::cpu;
+use crate::memory::{self, Memory};
+use crate::support::cpu;
 
 /// The frontend of all servers, and the one of a single server that bulk goes to: iperf3 opens several
 /// connections that belong together.
@@ -41,9 +42,22 @@ pub struct Servers {
 /// A balancer that runs; ended when dropped.
 pub enum Running {
     Nothing,
-    HaProxy { _process: HaProxy },
-    Process { _process: Process },
-    Xlb { _agent: Balancer },
+    HaProxy(HaProxy),
+    Process(Process),
+    Xlb(Balancer),
+}
+
+impl Running {
+    /// What it keeps in memory; none where that is the kernel's own.
+    pub fn memory(&self) -> Result<Option<Memory>> {
+        let (process, maps) = match self {
+            Self::Nothing => return Ok(None),
+            Self::HaProxy(process) => (process.id(), 0),
+            Self::Process(process) => (process.id(), 0),
+            Self::Xlb(agent) => (agent.id(), agent.xlb.stats()?.memory_bytes),
+        };
+        Ok(Some(Memory { processes: memory::of_processes(process)?, maps }))
+    }
 }
 
 impl Servers {
@@ -87,9 +101,9 @@ impl Peer {
             Self::Nobody => Running::Nothing,
             Self::HaProxy => {
                 let frontends = [(WEB, WEB_PORT, &lab.servers[..]), (BULK, BULK_PORT, &lab.servers[..1])];
-                Running::HaProxy { _process: HaProxy::start_usual(lab, &frontends)? }
+                Running::HaProxy(HaProxy::start_usual(lab, &frontends)?)
             }
-            Self::Nginx => Running::Process { _process: nginx(lab)? },
+            Self::Nginx => Running::Process(nginx(lab)?),
             Self::Nftables => {
                 nftables(lab)?;
                 Running::Nothing
@@ -98,7 +112,7 @@ impl Peer {
                 let xlb = Xlb::new(env!("CARGO_BIN_EXE_xlb"), &lab.balancer);
                 let config = Config::new(mode).serve(WEB, WEB_PORT, lab).serve(BULK, BULK_PORT, lab);
                 let config = config.with(|config| config.backend[1].server.truncate(1));
-                Running::Xlb { _agent: xlb.start(&config.to_toml())? }
+                Running::Xlb(xlb.start(&config.to_toml())?)
             }
         })
     }

@@ -6,13 +6,16 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::case::{Case, Sample};
+use crate::case::{Case, Kind, Sample};
+use crate::chart::{Bar, Panel};
+use crate::memory::Memory;
 use crate::peer::Peer;
 
 /// All samples.
 #[derive(Default)]
 pub struct Report {
     samples: BTreeMap<(Case, Peer), Vec<Sample>>,
+    memory: BTreeMap<Peer, Memory>,
     skipped: BTreeMap<Peer, &'static str>,
 }
 
@@ -20,6 +23,8 @@ pub struct Report {
 #[derive(Serialize)]
 struct Document {
     rows: Vec<Row>,
+    /// Bytes, by peer, in the last round.
+    memory: BTreeMap<String, Memory>,
     /// Peers that this machine does not have, and why.
     skipped: BTreeMap<String, &'static str>,
 }
@@ -29,6 +34,8 @@ struct Document {
 struct Row {
     case: &'static str,
     peer: String,
+    #[serde(skip)]
+    is_ours: bool,
     /// Connections, requests or gigabytes a second, and half of what lies between the extremes, relative
     /// to it.
     rate: f64,
@@ -53,6 +60,11 @@ impl Report {
         self.samples.entry((case, peer)).or_default().push(sample);
     }
 
+    /// What a peer kept in memory after its cases; that of the last round counts.
+    pub fn remember(&mut self, peer: Peer, memory: Memory) {
+        self.memory.insert(peer, memory);
+    }
+
     /// A peer that this machine does not have.
     pub fn skip(&mut self, peer: Peer, reason: &'static str) {
         self.skipped.insert(peer, reason);
@@ -63,7 +75,8 @@ impl Report {
         let rows: Vec<_> = Case::ALL.into_iter().flat_map(|case| self.rows(case)).collect();
         let skipped: BTreeMap<_, _> =
             self.skipped.iter().map(|(peer, reason)| (peer.to_string(), *reason)).collect();
-        Document { rows, skipped }
+        let memory = self.memory.iter().map(|(peer, memory)| (peer.to_string(), *memory)).collect();
+        Document { rows, memory, skipped }
     }
 
     /// As a person does: a table for each case.
@@ -85,15 +98,47 @@ impl Report {
                 "share × HAProxy",
             ]);
             table.add_rows(self.rows(case).iter().map(|row| row.cells(case)));
-            for column in table.column_iter_mut().skip(1) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+            align(&mut table);
             let _ = writeln!(text, "{}\n{table}\n", case.title());
         }
+        let _ = writeln!(text, "memory, MiB\n{}\n", self.memory_table());
         for (peer, reason) in &self.skipped {
             let _ = writeln!(text, "{peer} was left out: {reason}");
         }
         text
+    }
+
+    fn memory_table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(["", "processes", "maps in the kernel"]);
+        table.add_rows(self.memory.iter().map(|(peer, memory)| {
+            let mebibytes = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
+            [peer.to_string(), mebibytes(memory.processes), mebibytes(memory.maps)]
+        }));
+        align(&mut table);
+        table
+    }
+
+    /// What a picture shows of it.
+    pub fn panels(&self) -> Vec<Panel> {
+        let rate = |case: Case| (case, format!("{}, a second: more is better", case.title()));
+        let share =
+            |case: Case| (case, format!("the balancer's CPU seconds per {}: less is better", case.unit().0));
+        let cpu = |case: Case| (case, format!("CPU seconds per GB, {}: less is better", case.title()));
+        let bars = |case, value: fn(&Row) -> f64, everybody: bool| {
+            let rows = self.rows(case).into_iter().filter(|row| everybody || !row.is_nobodys());
+            rows.map(|row| Bar { value: value(&row).max(0.0), is_ours: row.is_ours, name: row.peer })
+                .collect()
+        };
+        let panel = |(case, title), value, everybody| Panel { title, bars: bars(case, value, everybody) };
+        vec![
+            panel(rate(Case::Connections), |row| row.rate, true),
+            panel(rate(Case::Requests), |row| row.rate, true),
+            panel(share(Case::PacedConnections), |row| row.cpu_share, false),
+            panel(share(Case::PacedRequests), |row| row.cpu_share, false),
+            panel(cpu(Case::bulk(true, Kind::One)), |row| row.cpu, true),
+            panel(cpu(Case::bulk(false, Kind::One)), |row| row.cpu, true),
+        ]
     }
 
     fn rows(&self, case: Case) -> Vec<Row> {
@@ -112,6 +157,7 @@ impl Report {
             Some(Row {
                 case: case.title(),
                 peer: peer.to_string(),
+                is_ours: matches!(peer, Peer::Xlb(_)),
                 rate,
                 spread: spread(samples) / rate,
                 p50_ms: latency(|l| l.0),
@@ -129,11 +175,14 @@ impl Report {
 }
 
 impl Row {
+    fn is_nobodys(&self) -> bool {
+        self.peer == Peer::Nobody.to_string()
+    }
+
     fn cells(&self, case: Case) -> [String; 10] {
         let latency = |value: Option<f64>| value.map_or(String::new(), |ms| format!("{ms:.2}"));
         let rate = if self.rate < 100.0 { format!("{:.3}", self.rate) } else { format!("{:.0}", self.rate) };
-        let is_nobody = self.peer == Peer::Nobody.to_string();
-        let ratio = |value: f64| if is_nobody { String::new() } else { format!("{value:.2}") };
+        let ratio = |value: f64| if self.is_nobodys() { String::new() } else { format!("{value:.2}") };
         [
             self.peer.clone(),
             rate,
@@ -146,6 +195,13 @@ impl Row {
             if case.is_paced() { String::new() } else { ratio(self.rate_ratio) },
             ratio(self.share_ratio),
         ]
+    }
+}
+
+/// Figures stand to the right.
+fn align(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
 }
 

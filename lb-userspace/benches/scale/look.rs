@@ -14,8 +14,8 @@ use xlb::socket::{self, Command, ServerChange};
 
 use crate::case::Case;
 use crate::figure::Figure;
+use crate::run::median;
 use crate::stage::{NAME, Stage};
-use crate::support::median;
 use crate::traffic::{Traffic, ring};
 
 /// The most that a connection may take of the maps, in bytes.

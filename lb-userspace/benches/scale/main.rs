@@ -9,9 +9,8 @@
 mod case;
 mod figure;
 mod look;
+mod run;
 mod stage;
-#[path = "../support/mod.rs"]
-mod support;
 mod traffic;
 
 use anyhow::{Context, Result, ensure};
@@ -20,8 +19,8 @@ use serde::Serialize;
 
 use case::Case;
 use figure::Figure;
+use run::{FLOOR, median, spread};
 use stage::Stage;
-use support::{FLOOR, median, spread};
 use traffic::Traffic;
 
 /// What packets are.

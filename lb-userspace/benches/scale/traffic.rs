@@ -18,11 +18,11 @@ use xlb::dataplane::table::{self, Table};
 
 use crate::TURN;
 use crate::case::Case;
-use crate::stage::Stage;
-use crate::support::{
+use crate::run::{
     self, CLIENT_SEQ, End, FLOOR, FROM_CLIENT, FROM_SERVER, NEXT_FLOW, OBJECT, SERVER_SEQ, SYN, Segment,
     XDP_TX,
 };
+use crate::stage::Stage;
 
 /// The program that takes a packet as it is.
 const PLAIN: &str = "plain";
@@ -123,13 +123,13 @@ impl Traffic {
         let source = End { mac: server.next_hop.into(), socket: socket_addr(server.addr, server.port) };
         let (addr, port) = setup.nat_endpoint(number, slot.ends);
         let destination = End { mac: self.frontend.mac, socket: socket_addr(addr, port) };
-        support::run(&self.ebpf, PLAIN, &support::frame(source, destination, segment), 1, XDP_TX)?;
+        run::run(&self.ebpf, PLAIN, &run::frame(source, destination, segment), 1, XDP_TX)?;
         Ok(())
     }
 
     /// What the least costs that a program can do, in ns.
     pub fn floor(&self, packets: u32) -> Result<f64> {
-        support::run(&self.ebpf, FLOOR, &support::frame(self.client, self.frontend, SYN), packets, XDP_TX)
+        run::run(&self.ebpf, FLOOR, &run::frame(self.client, self.frontend, SYN), packets, XDP_TX)
     }
 
     /// What a packet of a client costs, each of another connection, in ns.
@@ -200,8 +200,8 @@ impl Traffic {
 
     /// So many packets, each of the next flow.
     fn run(&self, segment: Segment, packets: u32) -> Result<f64> {
-        let frame = support::frame(self.client, self.frontend, segment);
-        support::run(&self.ebpf, NEXT_FLOW, &frame, packets, XDP_TX)
+        let frame = run::frame(self.client, self.frontend, segment);
+        run::run(&self.ebpf, NEXT_FLOW, &frame, packets, XDP_TX)
     }
 
     /// What the agent's maps have counted.

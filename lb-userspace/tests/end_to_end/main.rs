@@ -23,6 +23,7 @@ mod resets;
 mod runtime;
 mod selftest;
 mod servers;
+mod short_connections;
 mod stage;
 mod survival;
 mod switch_reboot;

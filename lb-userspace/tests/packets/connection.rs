@@ -140,7 +140,7 @@ impl Connection {
                 self.go_on(rig, State::Established);
                 self.client_sends(rig, Flags::RST, b"");
             }
-            State::Free | State::Claimed | State::Abandoned | State::Reset => {
+            State::Free | State::Claimed | State::Abandoned | State::Reset | State::Left => {
                 panic!("no packet of its own brings a connection to {state}")
             }
         }

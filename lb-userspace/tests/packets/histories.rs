@@ -616,7 +616,8 @@ fn compare(connection: &model::Connection, state: State, slot: &Slot) -> TestCas
     prop_assert_eq!(slot.word().state(), state, "{:?}", connection);
     let [client, server] = connection.finished.map(u8::from);
     if state == State::Established || state == State::TimeWait {
-        prop_assert_eq!(slot.word().fins(), Fins(client | server << 1), "{:?}", connection);
+        let waits = u8::from(connection.server_waits);
+        prop_assert_eq!(slot.word().fins(), Fins(client | server << 1 | waits << 2), "{:?}", connection);
     }
     for side in [CLIENT, SERVER] {
         let expected = (Seq(connection.sent[side]), Seq(connection.acked[side]));

@@ -31,6 +31,7 @@ mod race;
 mod reasons;
 mod refusal;
 mod reopening;
+mod reuse;
 mod rewrites;
 mod rig;
 mod silence;

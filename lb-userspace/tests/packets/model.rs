@@ -72,6 +72,8 @@ pub struct Connection {
     pub nat: u16,
     pub phase: Phase,
     pub finished: [bool; 2],
+    /// Whether the server said so before it had heard the same of the client.
+    pub server_waits: bool,
     /// How long nothing that fits was heard.
     pub quiet: Time,
     isn: u32,
@@ -152,9 +154,9 @@ impl Segment {
 impl Connection {
     fn lifetime(&self) -> Time {
         match self.phase {
-            Phase::Asked | Phase::Answered | Phase::Abandoned => CONNECT,
+            Phase::Asked | Phase::Answered => CONNECT,
             Phase::Established => IDLE,
-            Phase::Over | Phase::Reset => TIME_WAIT,
+            Phase::Over | Phase::Reset | Phase::Abandoned => TIME_WAIT,
             Phase::Dead => CLOSED,
             Phase::Gone => 0,
         }
@@ -178,7 +180,7 @@ impl Connection {
             return false;
         }
         self.phase = Phase::Asked;
-        self.finished = [false; 2];
+        (self.finished, self.server_waits) = ([false; 2], false);
         self.isn = isn;
         self.sent = [isn.wrapping_add(1), 0];
         self.acked = [0, isn.wrapping_add(1)];
@@ -218,7 +220,7 @@ impl Connection {
                 self.phase = Phase::Established;
             }
             if segment.has(FIN) && within(segment.seq, self.acked[peer], self.sent[side]) {
-                self.finish(side);
+                self.finish(side, segment.ack);
             }
             return;
         }
@@ -228,11 +230,14 @@ impl Connection {
         if self.phase == Phase::Established && segment.has(FIN) && is_old && fits {
             self.quiet = 0;
             self.comes_to(side, segment.end());
-            self.finish(side);
+            self.finish(side, segment.ack);
         }
     }
 
-    fn finish(&mut self, side: usize) {
+    fn finish(&mut self, side: usize, ack: u32) {
+        if side == SERVER && !self.finished[SERVER] {
+            self.server_waits = !self.finished[CLIENT] || ack != self.sent[CLIENT];
+        }
         self.finished[side] = true;
         if self.finished == [true; 2] {
             self.phase = Phase::Over;
@@ -450,6 +455,7 @@ impl Model {
             nat,
             phase: Phase::Asked,
             finished: [false; 2],
+            server_waits: false,
             quiet: 0,
             isn,
             sent: [end, 0],

@@ -128,9 +128,9 @@ fn quiet(rig: &Rig, client: End, state: State) -> Connection {
 }
 
 /// What a stranger must not change: state, sign of life, and the times of answer and end.
-fn essence(rig: &Rig, connection: &Connection) -> (Word, Tick, u64, u64) {
+fn essence(rig: &Rig, connection: &Connection) -> (Word, Tick, u32, u64) {
     let (slot, details) = (connection.slot(rig), connection.details(rig));
-    (slot.word(), slot.last_seen, details.answered_at, details.closed_at)
+    (slot.word(), slot.last_seen, details.answered_after, details.closed_at)
 }
 
 #[test]

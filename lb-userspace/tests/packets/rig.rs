@@ -229,7 +229,7 @@ impl Rig {
     /// The slots that connections of a client hold, with their numbers.
     pub fn slots_of(&self, client: SocketAddrV4) -> Vec<(u32, Slot)> {
         let view = self.control.maps().slots.view().expect("can be mapped");
-        let is_held = |slot: &Slot| slot.word().state() != State::Free;
+        let is_held = |slot: &Slot| !matches!(slot.word().state(), State::Free | State::Left);
         view.used().filter(|(_, slot)| is_held(slot) && is_of(slot, client)).collect()
     }
 

@@ -22,6 +22,8 @@ pub enum Need {
     Ebpf,
     /// To run the lab of network namespaces.
     Lab,
+    /// To make as much traffic in the lab as its hosts can bear.
+    Traffic,
     /// To compare with other balancers in the lab.
     Peers,
     /// To check format and lints.
@@ -36,6 +38,7 @@ impl Need {
         match self {
             Self::Ebpf => compiler().into_iter().chain(llvm(workspace)).collect(),
             Self::Lab => lab(),
+            Self::Traffic => traffic(),
             Self::Peers => peers(),
             Self::Lint => lint(),
             Self::Arm64 => arm64().into_iter().chain(arm64_linker()).collect(),
@@ -76,12 +79,15 @@ fn lab() -> Vec<Package> {
     ])
 }
 
-fn peers() -> Vec<Package> {
-    let mut missing = packages_of(&[
+fn traffic() -> Vec<Package> {
+    packages_of(&[
         ("wrk", "wrk", "asks web servers as fast as it can"),
         ("iperf3", "iperf3", "moves bytes as fast as it can"),
-        ("nft", "nftables", "tells the kernel to balance by itself"),
-    ]);
+    ])
+}
+
+fn peers() -> Vec<Package> {
+    let mut missing = packages_of(&[("nft", "nftables", "tells the kernel to balance by itself")]);
     missing.extend(not_installed(&["libnginx-mod-stream"], "makes a balancer of nginx"));
     missing
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use lb_lab::Host;
 use serde::Deserialize;
 
-use crate::cpu;
+use super::cpu;
 
 /// Connections of wrk at once.
 const CONNECTIONS: &str = "32";
