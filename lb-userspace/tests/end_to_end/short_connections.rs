@@ -58,8 +58,8 @@ fn all_connect_at_once(
     let mut stage = Stage::set_in(lab, &config)?;
     let cpus = available_parallelism().map_or(1, usize::from);
     for (number, server) in stage.lab.servers.iter().enumerate() {
-        // When two CPUs handle a client's first two segments at once, Linux (seen on 6.18) may find no socket for
-        // one of them while the other makes the socket of the request, and resets the connection.
+        // Without this, a server has reset a few of a million connections (seen on 6.18). Presumably two CPUs
+        // handled a client's first two segments at once, and one found no socket while the other made it.
         server.handle_on(INTERFACE, number % cpus)?;
     }
     let connections = rate() * seconds();
