@@ -108,11 +108,10 @@ impl SlotRef {
     #[inline(always)]
     #[must_use]
     pub fn leave(&self, word: Word) -> bool {
-        let is_over = word.state() == State::TimeWait;
-        self.swap(
-            word,
-            if is_over { word.with(State::Left, word.fins()) } else { word.with(State::Free, Fins::NONE) },
-        )
+        if word.state() == State::TimeWait {
+            return self.swap(word, word.with(State::Left, word.fins()));
+        }
+        self.release(word)
     }
 
     /// The slot's state, if a connection of this tuple and generation holds it.

@@ -10,6 +10,8 @@ mod frame;
 mod product;
 mod prototype;
 mod report;
+#[path = "../support/samples.rs"]
+mod samples;
 mod subject;
 
 use anyhow::{Context, Result, ensure};

@@ -5,6 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::Path;
+use crate::samples::{median, spread};
 use crate::subject::Subject;
 
 /// What a path is compared with.
@@ -134,8 +135,7 @@ impl Row {
 
 impl Time {
     fn of(Subject { samples, .. }: &Subject) -> Self {
-        let ns = quartile(samples, 2);
-        Self { ns, spread: (quartile(samples, 3) - quartile(samples, 1)) / 2.0 / ns }
+        Self { ns: median(samples), spread: spread(samples) }
     }
 
     fn cells(&self) -> [String; 2] {
@@ -153,11 +153,4 @@ impl Comparison {
         let over = if self.within_bound { "" } else { "over" };
         [format!("{:.2}", self.ratio), format!("{:.2}", self.bound), over.to_owned()]
     }
-}
-
-/// The `q`th of four quarters' upper end.
-fn quartile(samples: &[f64], q: usize) -> f64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[(sorted.len() - 1) * q / 4]
 }

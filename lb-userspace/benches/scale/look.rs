@@ -14,7 +14,7 @@ use xlb::socket::{self, Command, ServerChange};
 
 use crate::case::Case;
 use crate::figure::Figure;
-use crate::run::median;
+use crate::samples::median;
 use crate::stage::{NAME, Stage};
 use crate::traffic::{Traffic, ring};
 

@@ -10,6 +10,8 @@ mod case;
 mod figure;
 mod look;
 mod run;
+#[path = "../support/samples.rs"]
+mod samples;
 mod stage;
 mod traffic;
 
@@ -19,7 +21,8 @@ use serde::Serialize;
 
 use case::Case;
 use figure::Figure;
-use run::{FLOOR, median, spread};
+use run::FLOOR;
+use samples::{median, spread};
 use stage::Stage;
 use traffic::Traffic;
 

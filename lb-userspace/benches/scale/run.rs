@@ -1,4 +1,4 @@
-//! Frames through the bench object's programs, by test runs, and medians of what they took.
+//! Frames through the bench object's programs, by test runs.
 
 use std::net::SocketAddrV4;
 
@@ -76,21 +76,4 @@ pub fn run(ebpf: &Ebpf, name: &str, frame: &[u8], repeat: u32, verdict: u32) -> 
     };
     ensure!(result.return_value == verdict, "{name} ended with verdict {}", result.return_value);
     Ok(result.duration.as_nanos() as f64)
-}
-
-/// The `q`th of four quarters' upper end.
-pub fn quartile(samples: &[f64], q: usize) -> f64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[(sorted.len() - 1) * q / 4]
-}
-
-/// The middle one.
-pub fn median(samples: &[f64]) -> f64 {
-    quartile(samples, 2)
-}
-
-/// Half of what lies between the quartiles, relative to the median.
-pub fn spread(samples: &[f64]) -> f64 {
-    (quartile(samples, 3) - quartile(samples, 1)) / 2.0 / median(samples)
 }
