@@ -32,4 +32,4 @@ pub mod time;
 
 /// The version of all layouts in this crate together. A data plane that was pinned with another
 /// version cannot be adopted or read.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;

@@ -229,6 +229,13 @@ impl State {
     pub const fn is_half_open(self) -> bool {
         matches!(self, Self::SynSent | Self::SynReceived)
     }
+
+    /// Whether the connection has begun and not ended.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        self.is_half_open() || matches!(self, Self::Established)
+    }
 }
 
 /// Which sides have sent a FIN, and whether the server did so of its own accord.

@@ -35,6 +35,18 @@ impl Census {
         servers.flat_map(|server| self.states(server, frontend)).sum()
     }
 
+    /// How many of a frontend's have begun and not ended.
+    #[must_use]
+    pub fn open_of_frontend(&self, frontend: u16) -> u64 {
+        (0..MAX_SERVERS as u16).map(|server| open(self.states(server, frontend))).sum()
+    }
+
+    /// How many of a server's have begun and not ended.
+    #[must_use]
+    pub fn open_of_server(&self, server: u16) -> u64 {
+        (0..MAX_FRONTENDS as u16).map(|frontend| open(self.states(server, frontend))).sum()
+    }
+
     /// How many there are of a server, by state; states without any are left out.
     #[must_use]
     pub fn of_server(&self, server: u16) -> BTreeMap<String, u64> {
@@ -50,6 +62,12 @@ impl Census {
     fn states(&self, server: u16, frontend: u16) -> &[u64] {
         &self.0[place(server, frontend)..][..STATES]
     }
+}
+
+/// How many are in a state between the first packet and the last.
+fn open(states: &[u64]) -> u64 {
+    let counted = (0..).zip(states).filter(|(state, _)| State::from_bits(*state).is_open());
+    counted.map(|(_, count)| count).sum()
 }
 
 /// Where the states of a server and a frontend are; numbers that cannot be are taken for others.
@@ -91,5 +109,7 @@ mod tests {
         assert_eq!(states(0), [("ESTAB".to_owned(), 2), ("RESET".to_owned(), 1)]);
         assert_eq!(states(63), [("SYN-SENT".to_owned(), 1)]);
         assert_eq!(states(1), []);
+        assert_eq!([0, 15, 1].map(|frontend| census.open_of_frontend(frontend)), [2, 1, 0]);
+        assert_eq!([0, 63, 1].map(|server| census.open_of_server(server)), [2, 1, 0]);
     }
 }

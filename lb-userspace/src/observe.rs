@@ -1,6 +1,6 @@
 //! Reads a pinned data plane: what `xlb stats` and `xlb connections` show.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lb_common::counters::PathCounters;
@@ -18,16 +18,18 @@ use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Pins;
-use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, ServerStatus, Status};
+use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, ServerStatus, Status, StatusBoard};
+use crate::dataplane::ticker::Ticker;
 use crate::local;
 use crate::process;
 use crate::stats::{self, Agent, Connection, Filter, Local, ServerState, Snapshot, Traffic};
 
-/// An opened data plane.
+/// An opened data plane, as it was at one moment.
 pub struct Observer {
     maps: Maps,
+    board: StatusBoard,
+    ticker: Ticker,
     status: Status,
-    memory: Vec<(&'static str, u64)>,
     now: Duration,
     now_tick: Tick,
 }
@@ -44,10 +46,22 @@ impl Observer {
     /// Opens the pinned maps.
     pub fn open(pins: &Pins) -> Result<Self, Error> {
         let (maps, board) = pins.open()?;
-        let status = board.read()?;
-        let now_tick = pins.open_ticker()?.now()?;
-        let memory = maps.memory().iter().copied().chain([board.memory()]).collect();
-        Ok(Self { maps, status, memory, now: clock::monotonic(), now_tick })
+        let ticker = pins.open_ticker()?;
+        let (status, now_tick) = (board.read()?, ticker.now()?);
+        Ok(Self { maps, board, ticker, status, now: clock::monotonic(), now_tick })
+    }
+
+    /// A number that changes whenever the agent publishes something.
+    pub fn sequence(&self) -> Result<u64, Error> {
+        self.board.sequence()
+    }
+
+    /// Looks again, now.
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        self.status = self.board.read()?;
+        self.now_tick = self.ticker.now()?;
+        self.now = clock::monotonic();
+        Ok(())
     }
 
     /// The connections that hold a slot now, and those of clients on this host, as far as a filter wants
@@ -115,12 +129,10 @@ impl Observer {
 
     /// How many connections have begun and not ended.
     pub fn open_connections(&self) -> Result<u64, Error> {
-        let is_open = |slot: &Slot| {
-            matches!(slot.word().state(), State::SynSent | State::SynReceived | State::Established)
-        };
+        let is_open = |slot: &Slot| slot.word().state().is_open() && self.is_live(slot);
         let mut open = 0;
         for view in self.maps.slots.windows(self.maps.slots.numbers()) {
-            open += view?.used().filter(|(_, slot)| is_open(slot) && self.is_live(slot)).count() as u64;
+            open += view?.used().filter(|(_, slot)| is_open(slot)).count() as u64;
         }
         Ok(open)
     }
@@ -137,8 +149,13 @@ impl Observer {
             frontends: frontends.map(|status| self.frontend(status, &present)).collect::<Result<_, _>>()?,
             servers: servers.map(|status| self.server(status, &present)).collect::<Result<_, _>>()?,
             reasons: Reason::ALL.iter().map(|reason| self.reason(*reason)).collect::<Result<_, _>>()?,
-            memory: self.memory.iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)).collect(),
+            memory: self.memory(),
         })
+    }
+
+    fn memory(&self) -> BTreeMap<String, u64> {
+        let memory = self.maps.memory().iter().copied().chain([self.board.memory()]);
+        memory.map(|(name, bytes)| (name.to_owned(), bytes)).collect()
     }
 
     fn agent(&self) -> Agent {
@@ -201,14 +218,20 @@ impl Observer {
         }
         let asked = |socket: &&LocalSocket| socket_addr(socket.asked_addr, socket.asked_port) == status.bind;
         local.current = present.local.iter().filter(asked).count() as u64;
+        let limit = self.setup(number).limits.max_connections;
         Ok(stats::Frontend {
             name: status.name.clone(),
             bind: status.bind,
             backend: status.backend.clone(),
             connections: total.connections - total.redispatched,
+            refused: total.refused,
+            redispatched: total.redispatched,
             current: present.held.of_frontend(number),
+            open: present.held.open_of_frontend(number),
+            max_connections: (limit > 0).then_some(limit),
             local,
             traffic: traffic(&total),
+            removed: status.leaving,
         })
     }
 
@@ -231,10 +254,15 @@ impl Observer {
             name: status.name.clone(),
             address: status.address,
             weight: status.effective_weight(),
+            configured_weight: status.weight,
+            backup: status.backup,
             state: state(status),
             status: status_text(status),
             since: health.map(|health| clock::since_millis(health.changed_at)),
             check: health.and_then(|health| health.check.as_ref()).map(check),
+            slots: self.maps.setup.get().settings.slots_of_server(),
+            standing: health.map(|health| health.standing),
+            history: status.history,
             certificate_expires: health
                 .and_then(|health| health.certificate_expires)
                 .map(clock::from_unix_seconds),
@@ -244,6 +272,7 @@ impl Observer {
             refused: total.refused,
             redispatched: total.redispatched,
             current: states.values().sum(),
+            open: present.held.open_of_server(number),
             states,
             local,
             traffic: traffic(&total),

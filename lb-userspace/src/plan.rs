@@ -15,7 +15,7 @@ use crate::config::model::{Backend, Check, CheckKind, Config, Observe, OnMarkedD
 use crate::control::{Portion, Wanted, WantedFrontend, WantedServer};
 use crate::dataplane::attach::{Mode, WantedMode};
 use crate::dataplane::object::Sizes;
-use crate::dataplane::status::{Admin, HealthStatus, ServerStatus, Status};
+use crate::dataplane::status::{Admin, HealthStatus, History, ServerStatus, Status};
 use crate::health::tls::AuthoritiesError;
 use crate::health::{self, Health, Page, Probe, Tls};
 use crate::neighbours::Interface;
@@ -94,6 +94,8 @@ pub struct Inherited<'s> {
     pub health: Option<&'s HealthStatus>,
     /// When it came back, if it did, in ms of `CLOCK_MONOTONIC`.
     pub came_back_at: Option<u64>,
+    /// What its checks have come to.
+    pub history: History,
 }
 
 impl<'s> Inherited<'s> {
@@ -106,6 +108,7 @@ impl<'s> Inherited<'s> {
             runtime_weight: was.runtime_weight.filter(|_| was.weight == server.weight),
             health: was.health.as_ref().filter(|_| backend.check.is_some()),
             came_back_at: was.came_back_at,
+            history: was.history,
         }
     }
 }
@@ -286,6 +289,7 @@ address = "198.18.0.11:443"
             backup: false,
             leaving,
             came_back_at: None,
+            history: History::default(),
             health: None,
         }
     }

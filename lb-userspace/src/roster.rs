@@ -103,13 +103,19 @@ impl Roster {
     /// A server was checked.
     pub fn set_health(&mut self, number: u16, health: &Health) {
         if let Some(server) = self.server_mut(number) {
-            server.health = Some(HealthStatus {
+            let now = HealthStatus {
                 up: health.is_up(),
                 text: health.to_string(),
                 changed_at: clock::millis(health.changed_at()),
                 check: health.last_check().map(check_status),
                 certificate_expires: health.certificate_expires().map(clock::unix_seconds),
-            });
+                standing: health.standing(),
+            };
+            if let Some(before) = &server.health {
+                let failed = |check: &CheckResult| check.status.is_of_check() && !check.passed();
+                server.history.follow(before, &now, health.last_check().is_some_and(failed));
+            }
+            server.health = Some(now);
         }
     }
 
@@ -183,7 +189,7 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
     let mut statuses: Vec<_> = config
         .servers()
         .filter_map(|(backend, server)| {
-            let Inherited { admin, runtime_weight, health, came_back_at } =
+            let Inherited { admin, runtime_weight, health, came_back_at, history } =
                 Inherited::of(backend, server, before);
             Some(ServerStatus {
                 number: numbers.of(server.address)?,
@@ -196,6 +202,7 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
                 backup: server.backup,
                 leaving: false,
                 came_back_at,
+                history,
                 health: backend.check.is_some().then(|| health.cloned().unwrap_or_else(unchecked)),
             })
         })
@@ -211,7 +218,7 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
 /// The health of a server before its first check.
 fn unchecked() -> HealthStatus {
     let changed_at = clock::monotonic().as_millis() as u64;
-    HealthStatus { up: true, text: "UP".to_owned(), changed_at, check: None, certificate_expires: None }
+    HealthStatus { up: true, text: "UP".to_owned(), changed_at, ..HealthStatus::default() }
 }
 
 fn check_status(result: &CheckResult) -> CheckStatus {

@@ -6,13 +6,17 @@
 //! took the path that it claims to measure: by counters, or by a verdict that all of them share.
 
 mod bound;
+#[path = "../support/frame.rs"]
 mod frame;
+mod place;
 mod product;
 mod prototype;
 mod report;
 #[path = "../support/samples.rs"]
 mod samples;
 mod subject;
+#[path = "../support/test_run.rs"]
+mod test_run;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -20,8 +24,6 @@ use clap::Parser;
 use bound::Bound;
 use report::{Report, Yardstick};
 use subject::Subject;
-
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench.bpf.o"));
 
 #[derive(Parser)]
 #[command(
@@ -54,7 +56,7 @@ struct Path {
 fn main() -> Result<()> {
     let args = Args::parse();
     // In TC, packets are ours only if they are for this host.
-    lb_lab::loopback::own(frame::MAC.0).context("the packet bench needs root")?;
+    lb_lab::loopback::own(place::MAC.0).context("the packet bench needs root")?;
     let mut floor = product::floor()?;
     let mut paths = paths(args.rounds)?;
     for round in 0..args.rounds {

@@ -19,9 +19,10 @@ use xlb::dataplane::maps::Maps;
 use xlb::dataplane::object::{self, Sizes};
 use xlb::dataplane::table::{self, Table};
 
-use crate::OBJECT;
-use crate::frame::{self, CLIENT_SEQ, HOST, MAC, SERVER_SEQ, SERVICE, TcpFlag};
-use crate::subject::{self, Subject, TC_ACT_REDIRECT, XDP_PASS, XDP_TX};
+use crate::frame::{CLIENT_SEQ, FROM_CLIENT, FROM_SERVER, SERVER_SEQ, SYN};
+use crate::place::{self, HOST, MAC, SERVICE, own_frame};
+use crate::subject::{Subject, TC_ACT_REDIRECT, XDP_PASS};
+use crate::test_run::{self, FLOOR, NEXT_FLOW, OBJECT, PLAIN, XDP_TX};
 
 pub const NAT_FIRST: u16 = 10_240;
 pub const NAT_PORTS: u16 = 22_528;
@@ -30,58 +31,58 @@ const SERVERS: u32 = Config::DEFAULT_MAX_SERVERS;
 
 /// The least that a forwarding program does. It touches no map that could prove it; its verdict does.
 pub fn floor() -> Result<Subject> {
-    let rig = Rig::new(1, "floor")?;
-    Ok(Subject::new(rig.ebpf, "floor", frame::own(40_000, SERVICE.port(), TcpFlag::Ack)))
+    let rig = Rig::new(1, FLOOR)?;
+    Ok(Subject::new(rig.ebpf, FLOOR, own_frame(40_000, SERVICE.port(), FROM_CLIENT)))
 }
 
 /// A packet to another service of the host.
 pub fn not_ours() -> Result<Subject> {
-    let frame = frame::own(40_000, 22, TcpFlag::Ack);
+    let frame = own_frame(40_000, 22, FROM_CLIENT);
     let subject =
-        Rig::new(1, "plain")?.into_subject(frame, |control| Ok(control.maps().reason(Reason::OtherPort)?));
+        Rig::new(1, PLAIN)?.into_subject(frame, |control| Ok(control.maps().reason(Reason::OtherPort)?));
     Ok(Subject { verdict: XDP_PASS, ..subject })
 }
 
 /// A packet of an established connection, from its client.
 pub fn forward() -> Result<Subject> {
     let (rig, nat_port) = Rig::with_fixed_point("same_flow", XDP_TX)?;
-    let frame = frame::own(nat_port, SERVICE.port(), TcpFlag::Ack);
+    let frame = own_frame(nat_port, SERVICE.port(), FROM_CLIENT);
     Ok(rig.into_subject(frame, |control| Ok(traffic(control)?.packets[0])))
 }
 
 /// The same from its server.
 pub fn reverse() -> Result<Subject> {
     let (rig, nat_port) = Rig::with_fixed_point("same_flow", XDP_TX)?;
-    let frame = frame::own(SERVICE.port(), nat_port, TcpFlag::Reply);
+    let frame = own_frame(SERVICE.port(), nat_port, FROM_SERVER);
     Ok(rig.into_subject(frame, |control| Ok(traffic(control)?.packets[1])))
 }
 
 /// From its client, in TC.
 pub fn tc() -> Result<Subject> {
     let (rig, nat_port) = Rig::with_fixed_point("same_flow_tc", TC_ACT_REDIRECT)?;
-    let frame = frame::own(nat_port, SERVICE.port(), TcpFlag::Ack);
+    let frame = own_frame(nat_port, SERVICE.port(), FROM_CLIENT);
     let subject = rig.into_subject(frame, |control| Ok(traffic(control)?.packets[0]));
     Ok(Subject { verdict: TC_ACT_REDIRECT, ..subject })
 }
 
 /// From the clients of 2^`bits` connections, one after the other.
 pub fn flows(bits: u32) -> Result<Subject> {
-    let mut rig = Rig::new((1u32 << bits).div_ceil(u32::from(NAT_PORTS)) + 1, "next_flow")?;
-    rig.flows.set(0, frame::flows(bits).sorted())?;
-    rig.run(&frame::own(0, 0, TcpFlag::Syn), 1 << bits, XDP_TX)?;
+    let mut rig = Rig::new((1u32 << bits).div_ceil(u32::from(NAT_PORTS)) + 1, NEXT_FLOW)?;
+    rig.flows.set(0, place::flows(bits).sorted())?;
+    rig.run(&own_frame(0, 0, SYN), 1 << bits, XDP_TX)?;
     ensure!(rig.establish()? == 1 << bits, "not every one of 2^{bits} flows got a slot");
-    rig.flows.set(0, frame::flows(bits))?;
-    let frame = frame::own(0, 0, TcpFlag::Ack);
+    rig.flows.set(0, place::flows(bits))?;
+    let frame = own_frame(0, 0, FROM_CLIENT);
     let subject = rig.into_subject(frame, |control| Ok(traffic(control)?.packets[0]));
     Ok(Subject { repeat: 1 << 20, ..subject })
 }
 
 /// Every SYN is another client's; each turn takes the next ones, until half the slots are taken.
 pub fn new_flow(rounds: u32) -> Result<Subject> {
-    let mut rig = Rig::new(SERVERS, "next_flow")?;
-    rig.flows.set(0, frame::flows(24))?;
+    let mut rig = Rig::new(SERVERS, NEXT_FLOW)?;
+    rig.flows.set(0, place::flows(24))?;
     let repeat = SERVERS * u32::from(NAT_PORTS) / 2 / rounds;
-    let frame = frame::own(0, 0, TcpFlag::Syn);
+    let frame = own_frame(0, 0, SYN);
     let subject = rig.into_subject(frame, |control| Ok(traffic(control)?.connections));
     Ok(Subject { repeat, ..subject })
 }
@@ -109,7 +110,7 @@ impl Rig {
         let rig = Self::new(1, program)?;
         let cursor = rig.control.maps().slot_cursors.get(0)?.position;
         let nat_port = NAT_FIRST + (cursor % u64::from(NAT_PORTS)) as u16;
-        rig.run(&frame::own(nat_port, SERVICE.port(), TcpFlag::Syn), 1, verdict)?;
+        rig.run(&own_frame(nat_port, SERVICE.port(), SYN), 1, verdict)?;
         ensure!(rig.establish()? == 1, "the fixed point has no slot");
         Ok((rig, nat_port))
     }
@@ -127,7 +128,7 @@ impl Rig {
     }
 
     fn run(&self, frame: &[u8], repeat: u32, verdict: u32) -> Result<()> {
-        subject::run(&self.ebpf, self.program, frame, repeat)?.expect(verdict)
+        test_run::run(&self.ebpf, self.program, frame, repeat)?.expect(verdict).map(drop)
     }
 
     /// What is left to do is to measure, with a count of those that took the path.

@@ -16,10 +16,11 @@ use lb_common::net::{Mac, Port, socket_addr};
 use xlb::dataplane::object;
 use xlb::dataplane::table::{self, Raw, Table};
 
-use crate::OBJECT;
-use crate::frame::{self, HOST, MAC, Route, SERVICE, TTL, TcpFlag};
+use crate::frame::{self, End, FROM_CLIENT, FROM_SERVER, Segment, TTL};
+use crate::place::{self, HOST, MAC, SERVICE, own_frame};
 use crate::product::{NAT_FIRST, NAT_PORTS};
-use crate::subject::{self, Subject, TC_ACT_REDIRECT, XDP_PASS, XDP_TX};
+use crate::subject::{Subject, TC_ACT_REDIRECT, XDP_PASS};
+use crate::test_run::{self, OBJECT, XDP_TX};
 
 /// How many of the many flows are looked at one by one: 2⁸.
 const SAMPLE_BITS: u32 = 8;
@@ -101,13 +102,13 @@ pub fn flows(bits: u32) -> Result<Subject> {
         rig.add(Way::Forward, &Connection::of_flow(flow, bits))?;
     }
     for flow in (0..1 << bits).step_by(1 << (bits - SAMPLE_BITS)) {
-        rig.flows.set(0, Flows { taken: flow, ..frame::flows(bits).sorted() })?;
+        rig.flows.set(0, Flows { taken: flow, ..place::flows(bits).sorted() })?;
         rig.prove(Way::Forward, &Connection::of_flow(flow, bits), XDP_TX)?;
     }
-    rig.flows.set(0, frame::flows(bits))?;
+    rig.flows.set(0, place::flows(bits))?;
     let flows = rig.flows;
     let known = move || Ok(u64::from(flows.get(0)?.known));
-    let subject = Subject::new(rig.ebpf, rig.program, frame::own(0, 0, TcpFlag::Ack));
+    let subject = Subject::new(rig.ebpf, rig.program, own_frame(0, 0, FROM_CLIENT));
     Ok(Subject { repeat: 1 << 20, proof: Some(Box::new(known)), ..subject })
 }
 
@@ -121,10 +122,10 @@ enum Way {
 impl Way {
     const BOTH: [Self; 2] = [Self::Forward, Self::Reverse];
 
-    const fn flag(self) -> TcpFlag {
+    const fn segment(self) -> Segment {
         match self {
-            Self::Forward => TcpFlag::Ack,
-            Self::Reverse => TcpFlag::Reply,
+            Self::Forward => FROM_CLIENT,
+            Self::Reverse => FROM_SERVER,
         }
     }
 }
@@ -132,7 +133,7 @@ impl Way {
 impl Connection {
     /// That of one of the many flows, by its number.
     fn of_flow(flow: u32, bits: u32) -> Self {
-        let (addr, port) = Flows { taken: flow, ..frame::flows(bits).sorted() }.next();
+        let (addr, port) = Flows { taken: flow, ..place::flows(bits).sorted() }.next();
         let server = Ipv4Addr::from(u32::from(HOST) + flow / u32::from(NAT_PORTS));
         Self {
             client: socket_addr(addr, port),
@@ -148,7 +149,7 @@ impl Connection {
             Way::Forward => (self.client_mac, self.client, self.frontend),
             Way::Reverse => (self.server_mac, self.server, self.nat),
         };
-        Route { macs: [mac, MAC], source, destination, ttl: TTL }
+        Route { from: End { mac, socket: source }, to: End { mac: MAC, socket: destination }, ttl: TTL }
     }
 
     /// And what that becomes.
@@ -157,24 +158,38 @@ impl Connection {
             Way::Forward => (self.server_mac, self.nat, self.server),
             Way::Reverse => (self.client_mac, self.frontend, self.client),
         };
-        Route { macs: [MAC, mac], source, destination, ttl: TTL - 1 }
+        Route { from: End { mac: MAC, socket: source }, to: End { mac, socket: destination }, ttl: TTL - 1 }
     }
 
     fn sent(&self, way: Way) -> Vec<u8> {
-        self.before(way).frame(way.flag())
+        self.before(way).frame(way)
     }
 
     fn forwarded(&self, way: Way) -> Vec<u8> {
-        self.after(way).frame(way.flag())
+        self.after(way).frame(way)
     }
 }
 
-fn ends(route: &Route) -> FourTuple {
-    FourTuple {
-        source: (*route.source.ip()).into(),
-        destination: (*route.destination.ip()).into(),
-        source_port: Port::new(route.source.port()),
-        destination_port: Port::new(route.destination.port()),
+/// Where a frame is from, where it goes, and how far it can go.
+struct Route {
+    from: End,
+    to: End,
+    ttl: u8,
+}
+
+impl Route {
+    fn frame(&self, way: Way) -> Vec<u8> {
+        frame::frame(self.from, self.to, self.ttl, way.segment())
+    }
+
+    fn ends(&self) -> FourTuple {
+        let [source, destination] = [self.from.socket, self.to.socket];
+        FourTuple {
+            source: (*source.ip()).into(),
+            destination: (*destination.ip()).into(),
+            source_port: Port::new(source.port()),
+            destination_port: Port::new(destination.port()),
+        }
     }
 }
 
@@ -224,21 +239,20 @@ impl Rig {
     /// Tells it of one direction of a connection.
     fn add(&mut self, way: Way, connection: &Connection) -> Result<()> {
         let [before, after] = [connection.before(way), connection.after(way)];
-        let [_, next_hop] = after.macs;
-        let onward = Onward { next_hop: next_hop.into(), ends: ends(&after), padding: 0 };
+        let onward = Onward { next_hop: after.to.mac.into(), ends: after.ends(), padding: 0 };
         let known = match way {
             Way::Forward => &mut self.forward,
             Way::Reverse => &mut self.reverse,
         };
-        Ok(known.insert(Raw(ends(&before)), Raw(onward), 0)?)
+        Ok(known.insert(Raw(before.ends()), Raw(onward), 0)?)
     }
 
     /// Fails if it does not forward a packet of a connection as it should.
     fn prove(&self, way: Way, connection: &Connection, verdict: u32) -> Result<()> {
-        let ran = subject::run(&self.ebpf, self.program, &connection.sent(way), 1)?;
-        ran.expect(verdict).context(self.program)?;
+        let ran = test_run::run(&self.ebpf, self.program, &connection.sent(way), 1)?;
+        let (_, frame) = ran.expect(verdict).context(self.program)?;
         let wanted = connection.forwarded(way);
-        ensure!(ran.frame == wanted, "{}: {:02x?} should be {wanted:02x?}", self.program, ran.frame);
+        ensure!(frame == wanted, "{}: {frame:02x?} should be {wanted:02x?}", self.program);
         Ok(())
     }
 

@@ -1,12 +1,12 @@
 //! A program that is measured.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
-use aya::programs::{Program, TestRun, TestRunOptions};
+
+use crate::test_run::{self, XDP_TX};
 
 /// `linux/bpf.h`.
 pub const XDP_PASS: u32 = 2;
-pub const XDP_TX: u32 = 3;
 /// `linux/pkt_cls.h`.
 pub const TC_ACT_REDIRECT: u32 = 7;
 
@@ -37,48 +37,17 @@ impl Subject {
     /// Takes one turn.
     pub fn measure(&mut self) -> Result<()> {
         let before = self.proven()?;
-        let ran = run(&self.ebpf, self.program, &self.frame, self.repeat)?;
-        ran.expect(self.verdict).context(self.program)?;
+        let ran = test_run::run(&self.ebpf, self.program, &self.frame, self.repeat)?;
+        let (ns, _) = ran.expect(self.verdict).context(self.program)?;
         if let (Some(before), Some(after)) = (before, self.proven()?) {
             let (counted, repeat) = (after - before, self.repeat);
             ensure!(counted == u64::from(repeat), "{}: {counted} of {repeat} took the path", self.program);
         }
-        self.samples.push(ran.ns);
+        self.samples.push(ns);
         Ok(())
     }
 
     fn proven(&self) -> Result<Option<u64>> {
         self.proof.as_ref().map(|proof| proof()).transpose()
     }
-}
-
-/// What came of a run.
-pub struct Ran {
-    /// Nanoseconds that each packet took, which the kernel rounds down to whole ones.
-    pub ns: f64,
-    /// How the last one ended.
-    pub verdict: u32,
-    /// And what it was then.
-    pub frame: Vec<u8>,
-}
-
-impl Ran {
-    /// Fails if the last packet has ended otherwise.
-    pub fn expect(&self, verdict: u32) -> Result<()> {
-        ensure!(self.verdict == verdict, "a packet ended with verdict {}, not {verdict}", self.verdict);
-        Ok(())
-    }
-}
-
-/// Runs a frame `repeat` times.
-pub fn run(ebpf: &Ebpf, program: &str, frame: &[u8], repeat: u32) -> Result<Ran> {
-    let mut out = vec![0; frame.len()];
-    let options =
-        TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), repeat, ..TestRunOptions::new() };
-    let result = match ebpf.program(program).context("the object has the program")? {
-        Program::Xdp(program) => program.test_run(options)?,
-        Program::SchedClassifier(program) => program.test_run(options)?,
-        _ => bail!("{program} is a program of another kind"),
-    };
-    Ok(Ran { ns: result.duration.as_nanos() as f64, verdict: result.return_value, frame: out })
 }

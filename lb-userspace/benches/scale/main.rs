@@ -8,11 +8,14 @@
 
 mod case;
 mod figure;
+#[path = "../support/frame.rs"]
+mod frame;
 mod look;
-mod run;
 #[path = "../support/samples.rs"]
 mod samples;
 mod stage;
+#[path = "../support/test_run.rs"]
+mod test_run;
 mod traffic;
 
 use anyhow::{Context, Result, ensure};
@@ -21,9 +24,9 @@ use serde::Serialize;
 
 use case::Case;
 use figure::Figure;
-use run::FLOOR;
 use samples::{median, spread};
 use stage::Stage;
+use test_run::FLOOR;
 use traffic::Traffic;
 
 /// What packets are.

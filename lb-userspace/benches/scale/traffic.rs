@@ -18,14 +18,9 @@ use xlb::dataplane::table::{self, Table};
 
 use crate::TURN;
 use crate::case::Case;
-use crate::run::{
-    self, CLIENT_SEQ, End, FLOOR, FROM_CLIENT, FROM_SERVER, NEXT_FLOW, OBJECT, SERVER_SEQ, SYN, Segment,
-    XDP_TX,
-};
+use crate::frame::{CLIENT_SEQ, End, FROM_CLIENT, FROM_SERVER, SERVER_SEQ, SYN, Segment, TTL, frame};
 use crate::stage::Stage;
-
-/// The program that takes a packet as it is.
-const PLAIN: &str = "plain";
+use crate::test_run::{self, FLOOR, NEXT_FLOW, OBJECT, PLAIN, XDP_TX};
 
 /// Steps in which the connections are opened, each a sample of what that costs.
 const STEPS: u32 = 20;
@@ -83,10 +78,10 @@ impl Traffic {
             let at = |step| (u64::from(self.clients) * u64::from(step) / u64::from(STEPS)) as u32;
             let (first, last) = (at(step), at(step + 1));
             floor.push(self.floor(TURN)?);
-            self.begin_at(first)?;
+            self.open_from(first)?;
             samples.push(self.run(SYN, last - first)?);
             self.answer()?;
-            self.begin_at(first)?;
+            self.open_from(first)?;
             self.run(FROM_CLIENT, last - first)?;
         }
         // Both buckets of a client are full: by chance, once in some thirty millions.
@@ -98,7 +93,7 @@ impl Traffic {
             "of {} clients {connections} have opened a connection and {established} completed it",
             self.clients
         );
-        self.begin_at(0)?;
+        self.begin_anew()?;
         Ok(samples)
     }
 
@@ -123,13 +118,12 @@ impl Traffic {
         let source = End { mac: server.next_hop.into(), socket: socket_addr(server.addr, server.port) };
         let (addr, port) = setup.nat_endpoint(number, slot.ends);
         let destination = End { mac: self.frontend.mac, socket: socket_addr(addr, port) };
-        run::run(&self.ebpf, PLAIN, &run::frame(source, destination, segment), 1, XDP_TX)?;
-        Ok(())
+        self.take(PLAIN, &frame(source, destination, TTL, segment), 1).map(drop)
     }
 
     /// What the least costs that a program can do, in ns.
     pub fn floor(&self, packets: u32) -> Result<f64> {
-        run::run(&self.ebpf, FLOOR, &run::frame(self.client, self.frontend, SYN), packets, XDP_TX)
+        self.take(FLOOR, &frame(self.client, self.frontend, TTL, SYN), packets)
     }
 
     /// What a packet of a client costs, each of another connection, in ns.
@@ -161,7 +155,7 @@ impl Traffic {
             self.connections - found,
             self.connections
         );
-        self.begin_at(0)?;
+        self.begin_anew()?;
         self.run(FROM_CLIENT, self.clients)?;
         for (number, slot) in &before {
             self.send_from_server(*number, slot, FROM_SERVER).with_context(|| format!("slot {number}"))?;
@@ -189,19 +183,34 @@ impl Traffic {
         Ok(self.established()?.values().filter(|slot| slot.server() == server).count())
     }
 
-    /// Goes on with this one of all flows.
-    fn begin_at(&mut self, flow: u32) -> Result<()> {
+    /// Goes on with this one of all flows, in the order of their numbers. In another order than they are
+    /// used in: slots are given in that of opening, and lie side by side in memory.
+    fn open_from(&mut self, flow: u32) -> Result<()> {
+        let flows = Flows { taken: flow, ..self.all_flows().sorted() };
+        Ok(self.flows.set(0, flows)?)
+    }
+
+    /// Begins anew with the flows in random order.
+    fn begin_anew(&mut self) -> Result<()> {
+        let flows = self.all_flows();
+        Ok(self.flows.set(0, flows)?)
+    }
+
+    fn all_flows(&self) -> Flows {
         let End { mac, socket } = self.frontend;
         let service = ((*socket.ip()).into(), Port::new(socket.port()));
-        let mut flows = Flows::new(self.clients, (self.client.mac, mac), service);
-        flows.taken = flow;
-        Ok(self.flows.set(0, flows)?)
+        Flows::new(self.clients, (self.client.mac, mac), service)
     }
 
     /// So many packets, each of the next flow.
     fn run(&self, segment: Segment, packets: u32) -> Result<f64> {
-        let frame = run::frame(self.client, self.frontend, segment);
-        run::run(&self.ebpf, NEXT_FLOW, &frame, packets, XDP_TX)
+        self.take(NEXT_FLOW, &frame(self.client, self.frontend, TTL, segment), packets)
+    }
+
+    /// Runs a frame through a program, and returns the nanoseconds that each took.
+    fn take(&self, program: &str, frame: &[u8], packets: u32) -> Result<f64> {
+        let (ns, _) = test_run::run(&self.ebpf, program, frame, packets)?.expect(XDP_TX)?;
+        Ok(ns)
     }
 
     /// What the agent's maps have counted.

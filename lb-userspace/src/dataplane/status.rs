@@ -80,6 +80,9 @@ pub struct ServerStatus {
     /// the beginning, or is DOWN.
     #[serde(default)]
     pub came_back_at: Option<u64>,
+    /// What its checks have come to since it was configured.
+    #[serde(default)]
+    pub history: History,
     /// What the health checks say; none when it is not checked.
     pub health: Option<HealthStatus>,
 }
@@ -161,6 +164,43 @@ pub struct HealthStatus {
     /// When the server's certificate expires, in seconds since 1970; none if no check saw one.
     #[serde(default)]
     pub certificate_expires: Option<u64>,
+    /// Where the server stands between DOWN and UP.
+    #[serde(default)]
+    pub standing: Standing,
+}
+
+/// Where a server stands between DOWN and UP, as HAProxy counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// From 0 to `rise + fall - 1`; UP from `rise` on.
+    pub counter: u32,
+    /// How many checks in a row have to pass to bring it UP.
+    pub rise: u32,
+    /// How many have to fail to take it DOWN.
+    pub fall: u32,
+}
+
+/// What a server's checks have come to over time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Checks that failed while it was UP.
+    pub failures: u64,
+    /// How often it went DOWN.
+    pub downs: u64,
+    /// How long it had been DOWN altogether when it last came UP, in ms.
+    pub down_for: u64,
+}
+
+impl History {
+    /// Takes in what followed on what: `failed` says whether it was a check that failed.
+    pub fn follow(&mut self, before: &HealthStatus, after: &HealthStatus, failed: bool) {
+        self.failures += u64::from(before.up && failed);
+        match (before.up, after.up) {
+            (true, false) => self.downs += 1,
+            (false, true) => self.down_for += after.changed_at.saturating_sub(before.changed_at),
+            _ => {}
+        }
+    }
 }
 
 /// A health check's outcome.
@@ -185,7 +225,7 @@ pub struct CheckStatus {
 pub(super) const NAME: &str = "STATUS";
 
 /// Bytes for the text: 64 servers and 16 frontends with the longest names and messages fit.
-const TEXT: usize = 64 * 1024 - 3 * 8;
+const TEXT: usize = 96 * 1024 - 3 * 8;
 
 /// An element of the map.
 #[repr(C)]
@@ -241,6 +281,11 @@ impl StatusBoard {
         Ok(serde_json::from_slice(text).unwrap_or_default())
     }
 
+    /// How often a status was written.
+    pub fn sequence(&self) -> Result<u64, Error> {
+        Ok(self.newest()?.sequence)
+    }
+
     /// Its name, and the bytes of kernel memory that it holds.
     #[must_use]
     pub const fn memory(&self) -> (&'static str, u64) {
@@ -264,6 +309,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_history_has_each_failure_and_the_time_in_between() {
+        let at = |up, changed_at| HealthStatus { up, changed_at, ..HealthStatus::default() };
+        let mut history = History::default();
+        history.follow(&at(true, 10), &at(true, 10), true);
+        history.follow(&at(true, 10), &at(false, 20), true);
+        // While it is DOWN, a failure says nothing new.
+        history.follow(&at(false, 20), &at(false, 20), true);
+        assert_eq!(history, History { failures: 2, downs: 1, down_for: 0 });
+        history.follow(&at(false, 20), &at(true, 75), false);
+        history.follow(&at(true, 75), &at(true, 75), false);
+        assert_eq!(history, History { failures: 2, downs: 1, down_for: 55 });
+    }
+
+    #[test]
     fn the_longest_status_fits() {
         /// Longer than a host runs, in ms.
         const CENTURY: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
@@ -284,7 +343,9 @@ mod tests {
             changed_at: CENTURY,
             check: Some(check),
             certificate_expires: Some(CENTURY),
+            standing: Standing { counter: 508, rise: 255, fall: 255 },
         };
+        let history = History { failures: u64::MAX, downs: u64::MAX, down_for: CENTURY };
         let server = ServerStatus {
             number: 63,
             address,
@@ -296,6 +357,7 @@ mod tests {
             backup: false,
             leaving: false,
             came_back_at: Some(CENTURY),
+            history,
             health: Some(health),
         };
         let (backend, leaving) = (name(), false);

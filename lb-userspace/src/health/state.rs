@@ -10,6 +10,7 @@ use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Check;
+use crate::dataplane::status::Standing;
 
 /// What a check found; the names are HAProxy's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,6 +249,12 @@ impl Health {
     #[must_use]
     pub const fn changed_at(&self) -> Instant {
         self.changed_at
+    }
+
+    /// Where it stands between DOWN and UP.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        Standing { counter: self.counter, rise: self.rise, fall: self.fall }
     }
 
     const fn perfect(&self) -> u32 {

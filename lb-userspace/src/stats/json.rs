@@ -94,7 +94,8 @@ mod tests {
             document["frontends"],
             json!([{
                 "name": "k8s-api-server", "bind": "198.18.0.10:6443", "backend": "k8s-api-server",
-                "connections": 900, "current": 7, "local": {"connections": 120, "current": 2}, "bytes_in": traffic.0, "bytes_out": traffic.1,
+                "connections": 900, "refused": 10, "redispatched": 4, "current": 7, "open": 3,
+                "max_connections": 4096, "removed": false, "local": {"connections": 120, "current": 2}, "bytes_in": traffic.0, "bytes_out": traffic.1,
                 "packets_in": traffic.2, "packets_out": traffic.3,
             }])
         );
@@ -102,12 +103,15 @@ mod tests {
             document["servers"][1],
             json!({
                 "backend": "k8s-api-server", "name": "fenn", "address": "198.18.0.15:6443", "weight": 2,
+                "configured_weight": 1, "backup": false, "slots": 22_528,
+                "standing": {"counter": 1, "rise": 2, "fall": 3},
+                "history": {"failures": 3, "downs": 1, "down_for": 0},
                 "state": "DOWN", "status": "DOWN 1/2", "since_ms": 61_000,
                 "check": {
                     "status": "L4CON", "code": null, "description": "Layer4 connection problem",
                     "info": "Connection refused", "duration_ms": 0, "age_ms": 1500,
                 },
-                "certificate_expires": null, "next_hop": null, "connections": 300, "established": 290, "refused": 10, "redispatched": 4, "current": 4,
+                "certificate_expires": null, "next_hop": null, "connections": 300, "established": 290, "refused": 10, "redispatched": 4, "current": 4, "open": 3,
                 "states": {"ESTAB": 3, "TIME-WAIT": 1}, "local": {"connections": 40, "current": 2}, "bytes_in": traffic.0, "bytes_out": traffic.1,
                 "packets_in": traffic.2, "packets_out": traffic.3,
             })

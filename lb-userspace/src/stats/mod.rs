@@ -5,19 +5,26 @@
 
 mod connections;
 mod filter;
+mod gauges;
+pub mod haproxy;
 mod human;
 mod json;
+mod outages;
 mod snapshot;
 mod style;
 mod table;
+mod view;
 
 pub use connections::{Connection, connections_json, connections_table};
 pub use filter::{ClientFilter, Filter, FilterError, parse_state};
+pub use gauges::{Gauge, Gauges, Whose};
 pub use json::json;
 pub(crate) use json::pretty;
+pub use outages::{Outage, Outages};
 pub use snapshot::{Agent, Check, Frontend, Local, Reason, Server, ServerState, Snapshot, Traffic};
 pub use style::Style;
 pub(crate) use style::{coloured, render};
 pub use table::table;
 #[cfg(test)]
 pub(crate) use table::tests as table_tests;
+pub use view::{Process, View};

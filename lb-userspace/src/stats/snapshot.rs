@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use super::json;
+use crate::dataplane::status::{History, Standing};
 
 /// Everything that `xlb stats` shows.
 #[derive(Clone, Debug)]
@@ -76,13 +77,23 @@ pub struct Frontend {
     pub backend: String,
     /// Connections that were given to a server since the maps were made.
     pub connections: u64,
+    /// Connections that servers refused.
+    pub refused: u64,
+    /// How often a connection was given to another server than before.
+    pub redispatched: u64,
     /// Connections that hold a slot now.
     pub current: u64,
+    /// Those of them that have begun and not ended.
+    pub open: u64,
+    /// The most that may be established at once; none without a limit.
+    pub max_connections: Option<u32>,
     /// Connections of clients on the balancer's own host, which are not among the others.
     pub local: Local,
     /// What was forwarded.
     #[serde(flatten)]
     pub traffic: Traffic,
+    /// Whether it has left the configuration; its connections go on.
+    pub removed: bool,
 }
 
 /// A server and what has gone to it.
@@ -96,6 +107,10 @@ pub struct Server {
     pub address: SocketAddrV4,
     /// Its share of new connections, relative to the other servers'.
     pub weight: u32,
+    /// The weight that the configuration gives it.
+    pub configured_weight: u32,
+    /// Whether it is used only when no other can be.
+    pub backup: bool,
     /// Whether it is used.
     pub state: ServerState,
     /// The state in full, as HAProxy shows it: `UP 2/3`.
@@ -105,6 +120,12 @@ pub struct Server {
     pub since: Option<Duration>,
     /// The latest check; none before the first and without checks.
     pub check: Option<Check>,
+    /// The most connections that it can have at once: the ports that they come from.
+    pub slots: u32,
+    /// Where it stands between DOWN and UP; none without a check.
+    pub standing: Option<Standing>,
+    /// What its checks have come to over time.
+    pub history: History,
     /// When its certificate expires, as RFC 3339 has it in JSON; none if no check saw one.
     #[serde(serialize_with = "json::optional_time")]
     pub certificate_expires: Option<SystemTime>,
@@ -120,6 +141,8 @@ pub struct Server {
     pub redispatched: u64,
     /// Connections that hold a slot now.
     pub current: u64,
+    /// Those of them that have begun and not ended.
+    pub open: u64,
     /// The same by state, under the names that `ss` uses; states without any are left out.
     pub states: BTreeMap<String, u64>,
     /// Connections of clients on the balancer's own host, which are not among the others.
@@ -181,6 +204,40 @@ impl Snapshot {
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.memory.values().sum()
+    }
+}
+
+impl Frontend {
+    /// Connections that were given to a server, those of the host itself too.
+    #[must_use]
+    pub const fn all_connections(&self) -> u64 {
+        self.connections + self.local.connections
+    }
+
+    /// Those that have begun and not ended, the host's too.
+    #[must_use]
+    pub const fn all_open(&self) -> u64 {
+        self.open + self.local.current
+    }
+}
+
+impl Server {
+    /// Connections that were given to it, those of the host itself too.
+    #[must_use]
+    pub const fn all_connections(&self) -> u64 {
+        self.connections + self.local.connections
+    }
+
+    /// Those that have begun and not ended, the host's too.
+    #[must_use]
+    pub const fn all_open(&self) -> u64 {
+        self.open + self.local.current
+    }
+
+    /// Whether it may get new connections.
+    #[must_use]
+    pub const fn takes_connections(&self) -> bool {
+        matches!(self.state, ServerState::Up | ServerState::NoCheck) && self.weight > 0
     }
 }
 

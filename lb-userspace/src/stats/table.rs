@@ -155,6 +155,7 @@ pub(crate) mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::dataplane::status::{History, Standing};
     use crate::stats::{Check, Traffic};
 
     const TRAFFIC: Traffic = Traffic { bytes_in: 1536, bytes_out: 3 << 20, packets_in: 12, packets_out: 34 };
@@ -169,10 +170,15 @@ pub(crate) mod tests {
             name: name.into(),
             address: address(host),
             weight: 2,
+            configured_weight: 1,
+            backup: false,
             state,
             status: status.into(),
             since: Some(Duration::from_secs(61)),
             check: None,
+            slots: 22_528,
+            standing: None,
+            history: History::default(),
             certificate_expires: None,
             next_hop: Some("02:00:00:00:00:0b".into()),
             connections: 300,
@@ -180,6 +186,7 @@ pub(crate) mod tests {
             refused: 10,
             redispatched: 4,
             current: 0,
+            open: 0,
             states: BTreeMap::new(),
             local: Local::default(),
             traffic: TRAFFIC,
@@ -209,7 +216,10 @@ pub(crate) mod tests {
         let mut down = server("fenn", 15, ServerState::Down, "DOWN 1/2");
         down.check = Some(check("L4CON", Some("Connection refused")));
         down.next_hop = None;
+        down.standing = Some(Standing { counter: 1, rise: 2, fall: 3 });
+        down.history = History { failures: 3, downs: 1, down_for: 0 };
         down.current = 4;
+        down.open = 3;
         down.local = Local { connections: 40, current: 2 };
         down.states = BTreeMap::from([("ESTAB".into(), 3), ("TIME-WAIT".into(), 1)]);
         let mut unchecked = server("backup", 16, ServerState::NoCheck, "no check");
@@ -220,9 +230,14 @@ pub(crate) mod tests {
             bind: address(10),
             backend: "k8s-api-server".into(),
             connections: 900,
+            refused: 10,
+            redispatched: 4,
             current: 7,
+            open: 3,
+            max_connections: Some(4096),
             local: Local { connections: 120, current: 2 },
             traffic: TRAFFIC,
+            removed: false,
         };
         Snapshot {
             interface: "eth0".into(),

@@ -1,0 +1,33 @@
+//! All that a running agent shows of itself.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Gauges, Outages, Snapshot};
+
+/// The balancer at one moment, with what was seen before.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The moment, in `CLOCK_MONOTONIC`.
+    pub at: Duration,
+    /// What there is.
+    pub snapshot: Snapshot,
+    /// What was seen over time.
+    pub gauges: Gauges,
+    /// When backends had no server.
+    pub outages: Outages,
+    /// The agent that shows it.
+    pub process: Process,
+}
+
+/// The agent's process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it started.
+    pub started: SystemTime,
+    /// How long ago that was.
+    pub uptime: Duration,
+    /// The host's name.
+    pub node: String,
+}
