@@ -21,15 +21,22 @@ pub use value::Value;
 /// The version of HAProxy whose formats these are. Tools look at it, and leave out what a version did not have.
 pub const VERSION: &str = "2.6";
 
+/// That version, and ours.
+#[must_use]
+pub fn version() -> String {
+    format!("{VERSION}-xlb{}", env!("CARGO_PKG_VERSION"))
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::stats::table_tests::snapshot;
     use crate::stats::{Gauges, Outages, Process, View};
 
-    fn view() -> View {
+    /// A view of a balancer with servers in some states.
+    pub fn view() -> View {
         let (mut gauges, mut outages) = (Gauges::default(), Outages::default());
         let mut snapshot = snapshot();
         for (second, connections) in [(10, 300), (11, 325), (31, 325)] {
