@@ -288,7 +288,7 @@ impl StatusBoard {
         page.length = text.len() as u64;
         page.sequence += 1;
         page.sequence_again = page.sequence;
-        self.pages.set((page.sequence % 2) as u32, page)
+        self.pages.set((page.sequence % 2) as u32, *page)
     }
 
     /// The status last written; an empty one if none was.
@@ -309,10 +309,15 @@ impl StatusBoard {
         (NAME, self.memory)
     }
 
-    fn newest(&self) -> Result<Page, Error> {
-        let (a, b) = (self.pages.get(0)?, self.pages.get(1)?);
+    fn newest(&self) -> Result<Box<Page>, Error> {
+        let (a, b) = (self.page(0)?, self.page(1)?);
         let whole = |page: &Page| page.sequence == page.sequence_again;
         Ok(if whole(&a) && (!whole(&b) || a.sequence >= b.sequence) { a } else { b })
+    }
+
+    /// Pages are large: a few of them on its stack are too much for a thread.
+    fn page(&self, number: u32) -> Result<Box<Page>, Error> {
+        self.pages.get(number).map(Box::new)
     }
 }
 
