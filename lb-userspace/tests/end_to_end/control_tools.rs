@@ -69,9 +69,10 @@ fn tools_for_haproxy_go_on_working() -> Result<()> {
     hatop(&stage, &socket)
 }
 
-/// A script's way: one command on stdin, and half of the conversation ends with it.
+/// A script's way: one line on stdin, and half of the conversation ends with it. Otherwise socat would wait
+/// half a second for the answer.
 fn socat(host: &Host, socket: &str) -> Result<()> {
-    let script = format!("echo 'show stat; show info' | socat {socket} stdio");
+    let script = format!("echo 'show stat; show info' | socat -t 30 {socket} stdio");
     let answer = host.run("sh", &["-c", &script])?;
     assert!(answer.starts_with("# pxname,svname,"), "{answer}");
     assert!(answer.contains("\n\nName: xlb\n") && answer.ends_with("\n\n"), "{answer}");
