@@ -3,7 +3,7 @@
 use lb_lab::config::Config;
 use lb_lab::curl::Answers;
 use lb_lab::idle::{EndKind, Idle};
-use lb_lab::{Result, Topology, curl, talk, wait};
+use lb_lab::{Nginx, Result, Topology, curl, talk, wait};
 
 use crate::stage::{Stage, WEB, WEB_PORT, assert_shares, lab};
 
@@ -65,8 +65,14 @@ fn servers_follow_haproxys_words() -> Result<()> {
     change(&stage, "disable health k8s-api-server/fenn")?;
     assert_eq!(status(&stage, "fenn")?, "no check");
     change(&stage, "set server k8s-api-server/fenn health down")?;
+    assert_shares(&shares(&stage)?, &[("bettley", 1), ("gardener", 1)]);
     stage.restart(&config.to_toml())?;
+    // Three rounds of checks, of which two would bring fenn back.
+    stage.web[2].take().expect("it is stopped once").stop()?;
+    await_status(&stage, "gardener", "DOWN")?;
     assert_eq!(status(&stage, "fenn")?, "DOWN");
+    stage.web[2] = Some(Nginx::start(&stage.lab.servers[2], WEB_PORT)?);
+    await_status(&stage, "gardener", "UP")?;
     assert_shares(&shares(&stage)?, &[("bettley", 1), ("gardener", 1)]);
     change(&stage, "set server k8s-api-server/fenn health up")?;
     assert_eq!(status(&stage, "fenn")?, "no check");
