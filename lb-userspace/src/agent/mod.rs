@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use crate::config::model::OnStop;
@@ -23,11 +24,13 @@ use crate::dataplane::status::StatusBoard;
 use crate::dataplane::ticker::Ticker;
 use crate::health::{self, Checker, ExpiryWatch};
 use crate::local::HostClients;
+use crate::monitor::Monitor;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight;
 use crate::roster::{Roster, Usable};
 use crate::socket::{Listener, Request};
+use crate::web::{Bound, Web};
 
 use self::resets::Resets;
 use self::slow_start::SlowStarts;
@@ -74,6 +77,8 @@ struct Agent {
     /// Whether our own link is there; without it nothing that a check finds says anything.
     has_carrier: bool,
     slow_starts: SlowStarts,
+    /// None until the data plane is there.
+    web: Option<Web>,
     health_sender: mpsc::Sender<health::Event>,
     /// Held as long as the agent lives, so that nobody else changes what is pinned.
     claim: Claim,
@@ -104,12 +109,22 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let signals = Signals::new().map_err(Error::Signals)?;
     let (request_sender, requests) = mpsc::channel(QUEUE);
     let listener = Listener::bind(&options.socket, request_sender)?;
+    let bound = Bound::new(&loaded.config).await?;
     let (health_sender, health) = mpsc::channel(QUEUE);
     let (neighbour_sender, neighbours) = mpsc::channel(QUEUE);
     let mut inputs = Inputs { signals, health, neighbours, requests };
     let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
     let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
     agent.checks = checks;
+    let monitor = match Monitor::open(&agent.options.pins) {
+        Ok(monitor) => monitor,
+        Err(error) => {
+            complain(agent.stop("no look at the data plane").await);
+            return Err(error.into());
+        }
+    };
+    let _watch = JoinSet::from_iter([monitor.clone().watch()]);
+    agent.web = Some(Web::serve(monitor, bound, &agent.config));
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
     agent.stop(signal).await

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
+use super::account::Account;
 use super::ports::PortRange;
 
 /// Why a value cannot be taken.
@@ -123,10 +124,13 @@ pub(super) fn nat_ports(value: &DeValue<'_>) -> Parsed<PortRange> {
 }
 
 /// `user:password`.
-pub(super) fn account(value: &DeValue<'_>) -> Parsed<String> {
-    match string(value, "\"user:password\"")?.split_once(':') {
-        Some((user, password)) if !user.is_empty() => Ok(format!("{user}:{password}")),
-        _ => refuse("expected \"user:password\"", "write the user's name, \":\" and the password"),
+pub(super) fn account(value: &DeValue<'_>) -> Parsed<Account> {
+    match Account::parse(string(value, "\"user:password\"")?) {
+        Some(account) => Ok(account),
+        None => refuse(
+            "expected \"user:password\"",
+            "write the user's name, \":\" and the password, or what `xlb hash-password` prints for it",
+        ),
     }
 }
 

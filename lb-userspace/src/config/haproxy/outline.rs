@@ -16,6 +16,8 @@ pub(super) struct Outline {
     pub frontends: Vec<Frontend>,
     pub backends: Vec<Backend>,
     pub stats: Option<Stats>,
+    /// The address that only metrics are served at.
+    pub metrics: Option<String>,
     pub tcplog: bool,
     pub log_targets: Vec<Target>,
 }
