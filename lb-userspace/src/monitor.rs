@@ -62,6 +62,13 @@ impl Monitor {
         self.state.lock().await.view()
     }
 
+    /// Lets the highest values begin anew, from now on.
+    pub async fn forget_highest(&self) {
+        let mut state = self.state.lock().await;
+        state.gauges.forget_highest();
+        state.latest = None;
+    }
+
     /// Looks once a second, for ever.
     pub async fn watch(self: Arc<Self>) {
         let mut looks = interval(LOOK);

@@ -41,6 +41,9 @@ impl Agent {
         {
             warn!("`host_clients` and `cgroup` take effect when the agent is started again");
         }
+        if loaded.config.socket != self.config.socket {
+            warn!("`socket` takes effect when the agent is started again");
+        }
         let before = self.roster.status().clone();
         let mut wanted = plan::wanted(&loaded.config, &interface, &before);
         self.slow_starts.portion_out(&mut wanted.servers, Instant::now());

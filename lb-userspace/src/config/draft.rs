@@ -49,6 +49,7 @@ pub(super) struct Draft {
     pub cgroup: Field<PathBuf>,
     pub frontends: Vec<Located<Frontend>>,
     pub backends: Vec<Located<Backend>>,
+    pub socket: Field<Socket>,
     pub stats: Field<Stats>,
     pub metrics: Field<Metrics>,
     pub log: Field<Log>,
@@ -129,6 +130,14 @@ pub(super) struct Server {
 }
 
 #[derive(Debug)]
+pub(super) struct Socket {
+    pub path: Field<PathBuf>,
+    pub mode: Field<u32>,
+    pub group: Field<String>,
+    pub timeout: Field<Duration>,
+}
+
+#[derive(Debug)]
 pub(super) struct Stats {
     pub bind: Field<SocketAddr>,
     pub uri: Field<String>,
@@ -171,6 +180,7 @@ impl Draft {
             cgroup: table.optional("cgroup", value::path),
             frontends: table.tables("frontend", Frontend::read),
             backends: table.tables("backend", Backend::read),
+            socket: table.table("socket", Socket::read),
             stats: table.table("stats", Stats::read),
             metrics: table.table("metrics", Metrics::read),
             log: table.table("log", Log::read),
@@ -254,6 +264,17 @@ impl Server {
             weight: table.optional("weight", value::whole(0..=MAX_WEIGHT)),
             backup: table.optional("backup", value::flag),
             slow_start: table.optional("slow_start", duration),
+        }
+    }
+}
+
+impl Socket {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            path: table.optional("path", value::path),
+            mode: table.optional("mode", value::mode),
+            group: table.optional("group", value::text),
+            timeout: table.optional("timeout", duration),
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// At least one.
     pub backends: Vec<Backend>,
+    /// The control socket.
+    pub socket: Socket,
     /// The statistics.
     pub stats: Option<Stats>,
     /// The metrics' own address.
@@ -276,6 +278,31 @@ pub struct Server {
 impl Server {
     /// The weight of a server for which the file names none.
     pub const DEFAULT_WEIGHT: u32 = 1;
+}
+
+/// The control socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Who may connect, as the mode of its file.
+    pub mode: u32,
+    /// The name of the group that it belongs to; the agent's own without.
+    pub group: Option<String>,
+    /// How long a client may take for a command, and for the reading of an answer.
+    pub timeout: Duration,
+}
+
+impl Socket {
+    /// The path unless the file names one.
+    pub const DEFAULT_PATH: &str = "/run/xlb/admin.sock";
+}
+
+impl Default for Socket {
+    /// Nobody but the owner may connect, and `HAProxy`'s own timeout.
+    fn default() -> Self {
+        Self { path: Self::DEFAULT_PATH.into(), mode: 0o600, group: None, timeout: Duration::from_secs(10) }
+    }
 }
 
 /// The statistics page.

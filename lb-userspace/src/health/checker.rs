@@ -73,6 +73,11 @@ enum Order {
         /// The server's counter of established connections.
         established: u64,
     },
+    /// It is UP or DOWN by the operator's word.
+    Set {
+        /// Which of them.
+        up: bool,
+    },
     /// Check in another way from now on.
     Change {
         check: Check,
@@ -140,6 +145,14 @@ impl Checker {
     pub fn connect_failed(&self, server: usize, failure: Failure, established: u64) {
         if let Some(followed) = self.servers.get(&server) {
             tell(followed, Order::ConnectFailed { failure, established });
+        }
+    }
+
+    /// A server is UP or DOWN from now on, by the operator's word, until its checks say otherwise. This
+    /// makes no event.
+    pub fn set(&self, server: usize, up: bool) {
+        if let Some(followed) = self.servers.get(&server) {
+            tell(followed, Order::Set { up });
         }
     }
 
@@ -281,6 +294,10 @@ impl Follower {
             Order::CheckNow => self.check_now(current),
             Order::ConnectFailed { failure, established } => {
                 return self.connect_failed(failure, established, current);
+            }
+            Order::Set { up } => {
+                self.health.set(up, std::time::Instant::now());
+                self.connects.start_again();
             }
             Order::Change { check, phase } => {
                 self.health.change_check(&check);

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use xlb::config::model::{
-    Balance, Check, CheckKind, Https, LogFormat, Mode, Observe, OnMarkedDown, OnStop, Server, Timeouts, Trust,
+    Balance, Check, CheckKind, Https, LogFormat, Mode, Observe, OnMarkedDown, OnStop, Server, Socket,
+    Timeouts, Trust,
 };
 use xlb::config::{Config, Loaded, PortRange};
 
@@ -34,6 +35,13 @@ fn the_shortest_file_has_defaults_for_the_rest() {
     assert_eq!(Some(config.nat_ports), PortRange::new(10_240, 32_767));
     assert_eq!(config.nat_addresses, [Ipv4Addr::new(10, 4, 0, 10)]);
     assert_eq!((&config.stats, &config.log), (&None, &None));
+    let socket = Socket {
+        path: "/run/xlb/admin.sock".into(),
+        mode: 0o600,
+        group: None,
+        timeout: Duration::from_secs(10),
+    };
+    assert_eq!(config.socket, socket);
     assert_eq!((config.on_stop, config.host_clients, &config.cgroup), (OnStop::Remove, true, &None));
     let frontend = &config.frontends[0];
     assert_eq!((frontend.max_connections, &frontend.allow[..], frontend.source_rate), (None, &[][..], None));
@@ -160,6 +168,19 @@ fn numbers_may_stand_at_their_limits() {
     assert_eq!(config(&GOOD.replace("weight = 1", "weight = 0")).backends[0].servers[0].weight, 0);
     let idle = config(&GOOD.replace("86400s", "1year")).backends[0].timeouts.idle;
     assert_eq!(idle, Duration::from_secs(31_557_600));
+}
+
+#[test]
+fn the_control_socket_can_be_anywhere_and_anybodys() {
+    let settings = "[socket]\npath = \"/run/haproxy/admin.sock\"\nmode = \"0660\"\ngroup = \"haproxy\"\n\
+                    timeout = \"2m\"";
+    let socket = Socket {
+        path: "/run/haproxy/admin.sock".into(),
+        mode: 0o660,
+        group: Some("haproxy".into()),
+        timeout: Duration::from_secs(120),
+    };
+    assert_eq!(config(&format!("{GOOD}\n{settings}")).socket, socket);
 }
 
 #[test]

@@ -632,6 +632,35 @@ backend = "k8s-api-server"
         with: "",
         message: "xlb.toml:1: frontend: missing; add [[frontend]] with name, bind and backend",
     },
+    // The control socket.
+    Wrong {
+        replace: BACKEND,
+        with: r#"[socket]
+path = "admin.sock"
+mode = 660
+group = ""
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: socket.path = "admin.sock": expected an absolute path; begin it with "/"
+xlb.toml:12: socket.mode = 660: expected the mode of a file such as "660"; write it in double quotes
+xlb.toml:13: socket.group = "": expected a text that is not empty; write a text, or remove the line"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[socket]
+mode = "rw-"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: socket.mode = "rw-": expected the mode of a file such as "660"; write three octal digits: for the owner, the group and all others"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[socket]
+mode = "1777"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: socket.mode = "1777": expected the mode of a file such as "660"; write three octal digits: for the owner, the group and all others"#,
+    },
     // The statistics page and the log.
     Wrong {
         replace: BACKEND,

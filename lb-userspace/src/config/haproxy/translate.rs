@@ -8,6 +8,7 @@ use super::note::Note;
 use super::outline::{Backend, Frontend, Outline, Stats};
 use super::proxy::{Proxy, Said};
 use super::section::{Kind, Section};
+use super::socket::Socket;
 use super::source;
 use super::stats::Page;
 use super::uncarried;
@@ -24,6 +25,7 @@ const HAPROXY_STATS_URI: &str = "/haproxy?stats";
 struct Translation {
     max_connections: Option<Said<String>>,
     targets: Vec<Target>,
+    socket: Option<Socket>,
     defaults: Vec<Proxy>,
     proxies: Vec<Proxy>,
     notes: Vec<Note>,
@@ -81,6 +83,7 @@ impl Translation {
                     let value = setting.words.get(1).cloned();
                     self.max_connections = value.map(|value| Said { line: setting.line, value });
                 }
+                "stats" => self.socket.get_or_insert_default().apply(setting, &mut self.notes),
                 "log" => self.targets.extend(log::target(setting, &mut self.notes)),
                 _ => self.notes.push(setting.note(uncarried::reason(&setting.words))),
             }
@@ -119,6 +122,7 @@ impl Translation {
             max_connections: self.max_connections(&frontends),
             frontends,
             backends,
+            socket: self.socket.take().filter(|socket| *socket != Socket::default()),
             stats,
             metrics,
             tcplog: clients.iter().any(|proxy| proxy.tcplog.is_some()),

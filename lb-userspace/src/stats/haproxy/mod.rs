@@ -24,6 +24,12 @@ pub use value::Value;
 /// The version of HAProxy whose formats these are. Tools look at it, and leave out what a version did not have.
 pub const VERSION: &str = "2.6";
 
+/// That version, and ours.
+#[must_use]
+pub fn version() -> String {
+    format!("{VERSION}-xlb{}", env!("CARGO_PKG_VERSION"))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use std::time::{Duration, SystemTime};
