@@ -425,6 +425,27 @@ mod tests {
         assert_eq!(down[down.len() - 3..], ["UP 2/3", "UP 1/3", "DOWN"]);
     }
 
+    #[tokio::test]
+    async fn the_operators_word_holds_until_checks_say_otherwise() {
+        let (socket, address) = reserve();
+        let _listener = socket.listen(8).unwrap();
+        let (sender, mut events) = mpsc::channel(1);
+        let checker = Checker::start(&[target(7, address, INTERVAL)], &sender);
+        next(&mut events).await;
+        checker.set(7, false);
+        let mut shown = Vec::new();
+        loop {
+            let event = next(&mut events).await;
+            shown.push(event.health.to_string());
+            if let Some(transition) = event.transition {
+                assert_eq!(transition, Transition::Up);
+                break;
+            }
+            assert!(shown.len() < 100, "{shown:?}");
+        }
+        assert_eq!(shown[shown.len() - 2..], ["DOWN 1/2", "UP"]);
+    }
+
     async fn until_down(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
         let mut shown = Vec::new();
         loop {
