@@ -3,9 +3,9 @@
 //! [`config`] says what is wanted; [`plan`] and [`control`] turn it into the contents of the maps;
 //! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`]
 //! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
-//! data plane, with or without an agent, [`stats`] shows it, [`monitor`] keeps an eye on it, and [`selftest`]
-//! tries it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead servers,
-//! [`sweep`] forgets those that expired.
+//! data plane, with or without an agent, [`stats`] shows it, [`monitor`] keeps an eye on it, [`web`] serves that, and
+//! [`selftest`] tries it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead
+//! servers, [`sweep`] forgets those that expired.
 
 pub mod agent;
 mod census;
@@ -32,3 +32,4 @@ pub mod selftest;
 pub mod socket;
 pub mod stats;
 pub mod sweep;
+mod web;

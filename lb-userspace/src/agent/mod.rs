@@ -30,6 +30,7 @@ use crate::plan;
 use crate::preflight;
 use crate::roster::{Roster, Usable};
 use crate::socket::{Listener, Request, Service};
+use crate::web::{Bound, Web};
 
 use self::resets::Resets;
 use self::slow_start::SlowStarts;
@@ -76,6 +77,8 @@ struct Agent {
     /// Whether our own link is there; without it nothing that a check finds says anything.
     has_carrier: bool,
     slow_starts: SlowStarts,
+    /// None until the data plane is there.
+    web: Option<Web>,
     health_sender: mpsc::Sender<health::Event>,
     /// Held as long as the agent lives, so that nobody else changes what is pinned.
     claim: Claim,
@@ -107,6 +110,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let (request_sender, requests) = mpsc::channel(QUEUE);
     let mut listener = Listener::bind(&socket(&options, &loaded.config))?;
     let timeout = loaded.config.socket.timeout;
+    let bound = Bound::new(&loaded.config).await?;
     let (health_sender, health) = mpsc::channel(QUEUE);
     let (neighbour_sender, neighbours) = mpsc::channel(QUEUE);
     let mut inputs = Inputs { signals, health, neighbours, requests };
@@ -121,7 +125,8 @@ pub async fn run(options: Options) -> Result<(), Error> {
         }
     };
     let _watch = JoinSet::from_iter([monitor.clone().watch()]);
-    listener.serve(Service { requests: request_sender, watched: monitor, timeout });
+    listener.serve(Service { requests: request_sender, watched: monitor.clone(), timeout });
+    agent.web = Some(Web::serve(monitor, bound, &agent.config));
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
     agent.stop(signal).await

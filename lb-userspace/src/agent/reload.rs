@@ -56,7 +56,16 @@ impl Agent {
         self.follow_next_hops();
         self.follow_health();
         say_reloaded(&self.config, &before, self.roster.status());
-        published.and(self.attach_if_lost(&interface))
+        let served = self.follow_web().await;
+        published.and(self.attach_if_lost(&interface)).and(served)
+    }
+
+    /// Serves statistics and metrics where the configuration wants them now.
+    async fn follow_web(&mut self) -> Result<(), Error> {
+        match &mut self.web {
+            Some(web) => Ok(web.reload(&self.config).await?),
+            None => Ok(()),
+        }
     }
 }
 

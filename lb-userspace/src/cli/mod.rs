@@ -4,6 +4,7 @@ pub mod check;
 pub mod connections;
 pub mod detach;
 mod error;
+pub mod hash_password;
 pub mod import;
 pub mod reload;
 pub mod run;
@@ -49,6 +50,7 @@ enum Command {
     Detach(detach::Args),
     Reload(reload::Args),
     Server(server::Args),
+    HashPassword(hash_password::Args),
 }
 
 impl Cli {
@@ -68,6 +70,7 @@ impl Cli {
             Command::Detach(args) => detach::run(args, &pins),
             Command::Reload(args) => reload::run(args, socket_to_ask),
             Command::Server(args) => server::run(args, socket_to_ask),
+            Command::HashPassword(args) => hash_password::run(args),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lb_common::ring::MAX_WEIGHT;
 use lb_common::server::MAX_SERVERS;
 
+use super::account::Account;
 use super::address;
 use super::duration::duration;
 use super::keyword::{keyword, listed};
@@ -50,6 +51,7 @@ pub(super) struct Draft {
     pub backends: Vec<Located<Backend>>,
     pub socket: Field<Socket>,
     pub stats: Field<Stats>,
+    pub metrics: Field<Metrics>,
     pub log: Field<Log>,
 }
 
@@ -141,9 +143,14 @@ pub(super) struct Stats {
     pub uri: Field<String>,
     pub refresh: Field<Duration>,
     pub realm: Field<String>,
-    pub auth: Field<String>,
+    pub auth: Field<Account>,
     pub hide_version: Field<bool>,
     pub admin: Field<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct Metrics {
+    pub bind: Field<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -175,6 +182,7 @@ impl Draft {
             backends: table.tables("backend", Backend::read),
             socket: table.table("socket", Socket::read),
             stats: table.table("stats", Stats::read),
+            metrics: table.table("metrics", Metrics::read),
             log: table.table("log", Log::read),
         };
         if !table.has("frontend") {
@@ -282,6 +290,12 @@ impl Stats {
             hide_version: table.optional("hide_version", value::flag),
             admin: table.optional("admin", value::flag),
         }
+    }
+}
+
+impl Metrics {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self { bind: table.required("bind", "0.0.0.0:8405", address::listen) }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lb_common::nat::MAX_NAT_ADDRS;
 
+use super::account::Account;
 use super::keyword::Keyword;
 use super::ports::PortRange;
 use super::prefix::Prefix;
@@ -37,8 +38,10 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// The control socket.
     pub socket: Socket,
-    /// The statistics page; carried, not served yet.
+    /// The statistics.
     pub stats: Option<Stats>,
+    /// The metrics' own address.
+    pub metrics: Option<Metrics>,
     /// The log; carried, not written yet.
     pub log: Option<Log>,
 }
@@ -313,8 +316,8 @@ pub struct Stats {
     pub refresh: Option<Duration>,
     /// The name under which browsers ask for the password.
     pub realm: Option<String>,
-    /// Who may see it, as `user:password`; everybody without.
-    pub auth: Option<String>,
+    /// Who may see it; everybody without.
+    pub auth: Option<Account>,
     /// Whether it keeps the version to itself.
     pub hide_version: bool,
     /// Whether it can change the state of servers.
@@ -324,6 +327,13 @@ pub struct Stats {
 impl Stats {
     /// The path unless the file names one.
     pub const DEFAULT_URI: &str = "/stats";
+}
+
+/// Where metrics are served beside the statistics, to everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where they are served.
+    pub bind: SocketAddr,
 }
 
 /// What is logged, and where to.

@@ -2,8 +2,8 @@
 
 use super::draft::{self, CheckType, Draft, ObserveType};
 use super::model::{
-    Backend, Check, CheckKind, Config, Frontend, Https, Log, LogTarget, Observe, Server, Socket, Stats,
-    Timeouts, Trust,
+    Backend, Check, CheckKind, Config, Frontend, Https, Log, LogTarget, Metrics, Observe, Server, Socket,
+    Stats, Timeouts, Trust,
 };
 use super::problem::{Field, Located};
 use super::validate;
@@ -41,6 +41,10 @@ pub(super) fn config(draft: &Draft) -> Option<Config> {
         socket: draft.socket.as_ref().map_or_else(Socket::default, |field| socket(&field.value)),
         stats: match &draft.stats {
             Some(found) => Some(stats(&found.value)?),
+            None => None,
+        },
+        metrics: match &draft.metrics {
+            Some(found) => Some(Metrics { bind: found.value.bind.given()? }),
             None => None,
         },
         log: match &draft.log {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
+use super::account::Account;
 use super::ports::PortRange;
 
 /// Why a value cannot be taken.
@@ -137,10 +138,13 @@ pub(super) fn mode(value: &DeValue<'_>) -> Parsed<u32> {
 }
 
 /// `user:password`.
-pub(super) fn account(value: &DeValue<'_>) -> Parsed<String> {
-    match string(value, "\"user:password\"")?.split_once(':') {
-        Some((user, password)) if !user.is_empty() => Ok(format!("{user}:{password}")),
-        _ => refuse("expected \"user:password\"", "write the user's name, \":\" and the password"),
+pub(super) fn account(value: &DeValue<'_>) -> Parsed<Account> {
+    match Account::parse(string(value, "\"user:password\"")?) {
+        Some(account) => Ok(account),
+        None => refuse(
+            "expected \"user:password\"",
+            "write the user's name, \":\" and the password, or what `xlb hash-password` prints for it",
+        ),
     }
 }
 

@@ -673,11 +673,32 @@ bind = "*:8404"
     Wrong {
         replace: BACKEND,
         with: r#"[stats]
+bind = "0.0.0.0:6443"
+
+[metrics]
+bind = "0.0.0.0:6443"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: stats.bind = "0.0.0.0:6443": frontend.k8s-api-server.bind in line 7 takes these connections; choose another port
+xlb.toml:14: metrics.bind = "0.0.0.0:6443": frontend.k8s-api-server.bind in line 7 takes these connections; choose another port
+xlb.toml:14: metrics.bind = "0.0.0.0:6443": stats.bind in line 11 listens there already; choose another port, or use /metrics of [stats]"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[metrics]
+bind = "0.0.0.0:10240"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: metrics.bind = "0.0.0.0:10240": its port is one of the NAT ports 10240-32767; use a port outside, or set nat_ports to another range"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[stats]
 bind = "0.0.0.0:8404"
 auth = "secret"
 
 [[backend]]"#,
-        message: r#"xlb.toml:12: stats.auth: expected "user:password"; write the user's name, ":" and the password"#,
+        message: r#"xlb.toml:12: stats.auth: expected "user:password"; write the user's name, ":" and the password, or what `xlb hash-password` prints for it"#,
     },
     Wrong {
         replace: BACKEND,

@@ -29,6 +29,7 @@ mod selftest;
 mod servers;
 mod short_connections;
 mod stage;
+mod statistics;
 mod survival;
 mod switch_reboot;
 mod transfers;

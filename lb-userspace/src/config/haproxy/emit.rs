@@ -30,6 +30,11 @@ pub(super) fn toml(outline: &Outline) -> String {
     if let Some(page) = &outline.stats {
         root["stats"] = Item::Table(headed("# The statistics page.", stats(page)));
     }
+    if let Some(bind) = &outline.metrics {
+        let mut table = Table::new();
+        text(&mut table, "bind", bind);
+        root["metrics"] = Item::Table(headed("# Metrics for Prometheus.", table));
+    }
     if outline.tcplog || !outline.log_targets.is_empty() {
         root["log"] = Item::Table(headed("# What is logged, and where to.", log(outline)));
     }

@@ -18,6 +18,8 @@ pub(super) struct Outline {
     pub backends: Vec<Backend>,
     pub socket: Option<Socket>,
     pub stats: Option<Stats>,
+    /// The address that only metrics are served at.
+    pub metrics: Option<String>,
     pub tcplog: bool,
     pub log_targets: Vec<Target>,
 }

@@ -5,6 +5,7 @@
 mod column;
 mod csv;
 mod info;
+mod metrics;
 mod row;
 mod rows;
 mod typed;
@@ -13,6 +14,8 @@ mod value;
 pub use column::{Column, Kind};
 pub use csv::csv;
 pub use info::{Info, info};
+pub(crate) use metrics::escaped;
+pub use metrics::metrics;
 pub use row::Row;
 pub use rows::rows;
 pub use typed::{info_json, info_typed, json, typed};
@@ -33,9 +36,9 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::stats::table_tests::snapshot;
-    use crate::stats::{Gauges, Outages, Process, View};
+    use crate::stats::{Gauges, Outages, Process, Timeline, View};
 
-    /// A view of a balancer with servers in some states.
+    /// A view in which hardly anything is zero.
     pub fn view() -> View {
         let (mut gauges, mut outages) = (Gauges::default(), Outages::default());
         let mut snapshot = snapshot();
@@ -50,7 +53,14 @@ pub(crate) mod tests {
             uptime: Duration::from_secs(90_061),
             node: "pi".into(),
         };
-        View { at: Duration::from_secs(31), snapshot, gauges, outages, process }
+        View {
+            at: Duration::from_secs(31),
+            snapshot,
+            gauges,
+            outages,
+            timeline: Timeline::default(),
+            process,
+        }
     }
 
     /// The rows of CSV by the names of their columns, without what is empty.
