@@ -21,7 +21,7 @@ const FRESH: Duration = Duration::from_millis(100);
 
 /// Looks at the data plane, and remembers what it saw.
 pub struct Monitor {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 struct State {
@@ -53,13 +53,15 @@ impl Monitor {
             began: Instant::now(),
             process,
         };
-        Ok(Arc::new(Self { state: Mutex::new(state) }))
+        Ok(Arc::new(Self { state: Arc::new(Mutex::new(state)) }))
     }
 
     /// The balancer as it is, a moment ago at most; after the agent has published a change, never as it was
     /// before.
     pub async fn view(&self) -> Result<Arc<View>, Error> {
-        self.state.lock().await.view()
+        // Many connections take a while, in which the agent has others to see to.
+        let mut state = self.state.clone().lock_owned().await;
+        tokio::task::spawn_blocking(move || state.view()).await.unwrap_or(Err(Error::Ending))
     }
 
     /// Lets the highest values begin anew, from now on.

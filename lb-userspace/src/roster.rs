@@ -121,8 +121,12 @@ impl Roster {
 
     /// A server that is checked is to be taken for one that was not checked yet.
     pub fn forget_health(&mut self, number: u16) {
-        if let Some(server) = self.server_mut(number) {
-            server.health = server.health.as_ref().map(|_| unchecked());
+        if let Some(server) = self.server_mut(number)
+            && let Some(before) = &server.health
+        {
+            let now = unchecked();
+            server.history.follow(before, &now, false);
+            server.health = Some(now);
         }
     }
 

@@ -11,6 +11,9 @@ use crate::socket::{Command, Complaint, ServerChange};
 /// What HAProxy says where nothing is checked.
 const NO_CHECK: &str = "Health check was not configured on this server, cannot enable.";
 
+/// Where health says nothing.
+const IN_MAINTENANCE: &str =
+    "The server is in maintenance, where it is neither UP nor DOWN; set it ready first.";
 /// HAProxy has a health for every server.
 const NO_HEALTH: &str = "Health check was not configured on this server, so it has no health to set.";
 
@@ -33,6 +36,9 @@ impl Agent {
         match change {
             ServerChange::Checks { on: true } if !has_checks => return Err(Complaint::wrong(NO_CHECK)),
             ServerChange::Health { .. } if !has_checks => return Err(Complaint::wrong(NO_HEALTH)),
+            ServerChange::Health { .. } if was == Admin::Maint => {
+                return Err(Complaint::wrong(IN_MAINTENANCE));
+            }
             _ => {}
         }
         match change {
@@ -57,13 +63,9 @@ impl Agent {
         outcome.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })
     }
 
-    /// A server is UP or DOWN by the operator's word until its checks say otherwise. One in maintenance is
-    /// neither, and begins anew after it.
+    /// A server is UP or DOWN by the operator's word until its checks say otherwise.
     fn set_health(&mut self, number: u16, up: bool) -> Result<(), Error> {
         let Some(server) = self.roster.status().server(number) else { return Ok(()) };
-        if server.admin == Admin::Maint {
-            return Ok(());
-        }
         let was_up = server.is_up();
         self.roster.order_health(number, up);
         if let Some(checker) = &self.checker {

@@ -15,8 +15,14 @@ pub struct Args {
     user: Option<String>,
 }
 
+/// What Ctrl-C types.
+const INTERRUPT: char = '\u{3}';
+
 /// Asks for the password, twice if a person types it.
 pub fn run(args: &Args) -> Result<(), Error> {
+    if args.user.as_ref().is_some_and(|user| user.contains(':')) {
+        return Err(Error::Password("a user's name has no colon".to_owned()));
+    }
     let password = if stdin().is_terminal() { typed()? } else { line()? };
     if password.is_empty() {
         return Err(Error::Password("it is empty".to_owned()));
@@ -31,6 +37,9 @@ fn typed() -> Result<String, Error> {
     let first = asked("Password: ")?;
     let again = asked("Again: ")?;
     drop(silence);
+    if first.contains(INTERRUPT) || again.contains(INTERRUPT) {
+        return Err(Error::Password("interrupted".to_owned()));
+    }
     if first == again { Ok(first) } else { Err(Error::Password("the second was another one".to_owned())) }
 }
 
@@ -56,7 +65,8 @@ impl Silence {
     fn begin() -> io::Result<Self> {
         let before = tcgetattr(stdin()).map_err(io::Error::from)?;
         let mut silent = before.clone();
-        silent.local_flags.remove(LocalFlags::ECHO);
+        // Nor may Ctrl-C end the program before the terminal is as it was: it counts as a character.
+        silent.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
         tcsetattr(stdin(), SetArg::TCSAFLUSH, &silent).map_err(io::Error::from)?;
         Ok(Self { before })
     }

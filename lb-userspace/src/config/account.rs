@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Algorithm, Argon2, Params};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 /// What a password's hash begins with in the file.
 const HASHED: &str = "$argon2";
+
+/// The most memory that a comparison may take, in KiB.
+const MOST_MEMORY: u32 = 64 * 1024;
 
 /// Who may see it, as the configuration says: `user:password`, or `user:` and a password's hash.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,7 +35,12 @@ impl Account {
             return None;
         }
         let secret = if password.starts_with(HASHED) {
-            PasswordHash::new(password).ok()?.hash?;
+            let hash = PasswordHash::new(password).ok()?;
+            Algorithm::try_from(hash.algorithm).ok()?;
+            let params = Params::try_from(&hash).ok()?;
+            if params.m_cost() > MOST_MEMORY || hash.hash.is_none() {
+                return None;
+            }
             Secret::Hashed(password.to_owned())
         } else {
             Secret::Plain(password.to_owned())
@@ -95,7 +103,14 @@ mod tests {
 
     #[test]
     fn what_is_no_account_is_refused() {
-        for text in ["", "nathan", ":secret", "nathan:", "nathan:$argon2id$v=19$broken"] {
+        for text in [
+            "",
+            "nathan",
+            ":secret",
+            "nathan:",
+            "nathan:$argon2id$v=19$broken",
+            "nathan:$argon2x$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+        ] {
             assert!(Account::parse(text).is_none(), "{text}");
         }
         assert!(Account::parse("nathan:secret").expect("one").is_plain());

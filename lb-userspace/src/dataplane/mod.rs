@@ -124,6 +124,9 @@ pub enum Error {
     /// The status has grown too long for its map.
     #[error("the names and messages of the servers do not fit the map that the CLI reads them from")]
     StatusTooLong,
+    /// The agent ends while it is asked.
+    #[error("the agent is ending")]
+    Ending,
     /// Connections could not be ended.
     #[error(
         "cannot open a raw socket, to end connections to dead servers with: {0}; xlb needs root, or CAP_NET_RAW"

@@ -8,6 +8,8 @@ use super::Snapshot;
 /// Whose gauge it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whose {
+    /// That of all frontends together.
+    Everybody,
     /// A frontend's, by name.
     Frontend(String),
     /// A backend's, by name.
@@ -104,6 +106,7 @@ fn sights(snapshot: &Snapshot) -> BTreeMap<Whose, Sight> {
     };
     for frontend in &snapshot.frontends {
         let (connections, open) = (frontend.all_connections(), frontend.all_open());
+        see(Whose::Everybody, connections, open);
         see(Whose::Frontend(frontend.name.clone()), connections, open);
         see(Whose::Backend(frontend.backend.clone()), connections, open);
     }

@@ -30,7 +30,7 @@ pub(super) fn date(time: SystemTime) -> String {
 }
 
 /// A span of time in its two largest units, as HAProxy's page has it: `23s`, `3h12m`, `1d2h`.
-pub(super) fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     let (days, hours, minutes) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60);
     match secs {

@@ -16,14 +16,14 @@ pub struct Guard {
     /// The digest of what was right last: a page that refreshes must not cost a hash each time.
     known: Mutex<Option<Digest>>,
     /// Hashes take memory, so only one is computed at a time.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 impl Guard {
     /// Guards by an account.
     #[must_use]
-    pub const fn new(account: Account) -> Self {
-        Self { account, known: Mutex::new(None), turn: Semaphore::const_new(1) }
+    pub fn new(account: Account) -> Self {
+        Self { account, known: Mutex::new(None), turn: Arc::new(Semaphore::new(1)) }
     }
 
     /// Whether the header `Authorization` is of somebody who may come in.
@@ -35,13 +35,15 @@ impl Guard {
         if self.is_known(&credentials) {
             return true;
         }
-        let Ok(_turn) = self.turn.acquire().await else { return false };
+        let Ok(turn) = self.turn.clone().acquire_owned().await else { return false };
         // Somebody may have come in meanwhile.
         if self.is_known(&credentials) {
             return true;
         }
         let guard = self.clone();
         let compared = tokio::task::spawn_blocking(move || {
+            // It ends when the work does, even if nobody waits for that any more.
+            let _turn = turn;
             let is_right = guard.account.is(&credentials);
             if is_right && let Ok(mut known) = guard.known.lock() {
                 *known = Some(digest(&credentials));
@@ -80,6 +82,21 @@ mod tests {
 
     async fn lets_in(guard: &Arc<Guard>, text: &str) -> bool {
         guard.lets_in(Some(&basic(text))).await
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_gives_no_turn_away() {
+        let hashed = hash(b"secret").expect("a hash");
+        let guard = Arc::new(Guard::new(Account::parse(&format!("nathan:{hashed}")).expect("an account")));
+        let impatient = guard.clone();
+        let asking = tokio::spawn(async move { lets_in(&impatient, "nathan:wrong").await });
+        while guard.turn.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // The hash may have ended by now, but only then is the turn another's.
+        asking.abort();
+        let _ = asking.await;
+        assert!(lets_in(&guard, "nathan:secret").await);
     }
 
     #[tokio::test]

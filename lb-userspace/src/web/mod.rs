@@ -103,6 +103,16 @@ async fn follow(
         (None, _) => *served = None,
         (Some((address, router)), Some(served)) if served.address() == address => served.replace(router),
         (Some((address, router)), _) => {
+            // Should the new address be taken, the new rules hold at the old one. Of one port only one of them can
+            // be bound, though the addresses differ.
+            match served.take() {
+                Some(former) if former.address().port() == address.port() => former.end().await,
+                Some(former) => {
+                    former.replace(router.clone());
+                    *served = Some(former);
+                }
+                None => {}
+            }
             let listening = Listening::bind(address, setting).await?;
             *served = Some(Served::start(listening, router));
         }

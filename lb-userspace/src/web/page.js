@@ -1,17 +1,30 @@
 "use strict";
 const live = document.getElementById("live");
+const PAUSE = 2000;
+const PATIENCE = 10000;
 const renew = async () => {
-  if (document.hidden) return;
-  try {
-    const answer = await fetch(live.dataset.source, { credentials: "same-origin", cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.status);
-    const scrolled = [...live.querySelectorAll(".scroll")].map((part) => part.scrollLeft);
-    const focused = [...live.querySelectorAll(".scroll")].indexOf(document.activeElement);
-    live.innerHTML = await answer.text();
-    const parts = live.querySelectorAll(".scroll");
-    parts.forEach((part, place) => { part.scrollLeft = scrolled[place] || 0; });
-    if (focused >= 0 && parts[focused]) parts[focused].focus({ preventScroll: true });
-    live.classList.remove("stale");
-  } catch { live.classList.add("stale"); }
+  const signal = AbortSignal.timeout(PATIENCE);
+  const answer = await fetch(live.dataset.source, { credentials: "same-origin", cache: "no-store", signal });
+  if (!answer.ok) throw new Error(answer.status);
+  const text = await answer.text();
+  const before = [...live.querySelectorAll(".scroll")];
+  const focused = before.indexOf(document.activeElement);
+  const scrolled = before.map((part) => part.scrollLeft);
+  live.innerHTML = text;
+  const parts = live.querySelectorAll(".scroll");
+  parts.forEach((part, place) => { part.scrollLeft = scrolled[place] || 0; });
+  if (focused >= 0 && parts[focused]) parts[focused].focus({ preventScroll: true });
 };
-setInterval(renew, Math.min(Number(live.dataset.seconds), 2) * 1000);
+const again = async () => {
+  try {
+    if (!document.hidden) {
+      await renew();
+      live.classList.remove("stale");
+    }
+  } catch {
+    live.classList.add("stale");
+  } finally {
+    setTimeout(again, PAUSE);
+  }
+};
+setTimeout(again, PAUSE);

@@ -1,10 +1,12 @@
 //! The page that a person looks at: HAProxy's tables in HAProxy's order, and charts of the last minutes.
 
+use std::time::Duration;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart;
-use crate::stats::haproxy::{Column, Kind, Row, rows};
-use crate::stats::{Point, View, human};
+use crate::stats::haproxy::{Column, Kind, Row, Value, rows};
+use crate::stats::{Point, Server, View, human};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -48,7 +50,7 @@ impl Page<'_> {
                             a href="/metrics" { "Metrics" }
                         }
                     }
-                    main #live data-source={ (self.uri) ";live" } data-seconds=(self.refresh.unwrap_or(2)) {
+                    main #live data-source={ (self.uri) ";live" } {
                         (live(view))
                     }
                     script nonce=(self.nonce) { (PreEscaped(SCRIPT)) }
@@ -68,7 +70,7 @@ pub fn live(view: &View) -> Markup {
         (charts(view))
         section aria-labelledby="frontends" {
             h2 #frontends { "Frontends" }
-            (table("frontends", &frontends, false))
+            (table("frontends", &frontends, view, false))
         }
         @for backend in backends {
             @let name = text(backend, Column::Pxname);
@@ -79,7 +81,7 @@ pub fn live(view: &View) -> Markup {
             @let id = format!("backend-{}", backend.iid);
             section aria-labelledby=(id) {
                 h2 id=(id) { "Backend " (name) }
-                (table(&id, &of_backend, true))
+                (table(&id, &of_backend, view, true))
             }
         }
         (reasons(view))
@@ -92,7 +94,7 @@ fn summary(view: &View) -> Markup {
     html! {
         p.summary {
             "Interface " b { (snapshot.interface) } ", mode " b title=(snapshot.mode_reason) { (mode) }
-            ". Process " (view.process.pid) ", up " (ago(view.process.uptime.as_secs()))
+            ". Process " (view.process.pid) ", up " (human::duration(view.process.uptime))
             ". Maps " (human::bytes(snapshot.memory_bytes())) "."
         }
     }
@@ -104,7 +106,7 @@ fn charts(view: &View) -> Markup {
     let count = |value: u64| format!("{value}/s");
     let bytes = |value: u64| format!("{}/s", human::bytes(value));
     html! {
-        section.charts aria-label="The last ten minutes" {
+        section.charts aria-label="The last minutes" {
             (chart::chart("New connections", &series(|point| point.connections), count))
             (chart::chart("Throughput", &series(|point| point.bytes), bytes))
             (chart::chart("Failed attempts", &series(|point| point.failures), count))
@@ -113,7 +115,7 @@ fn charts(view: &View) -> Markup {
 }
 
 /// A table of frontends, or of a backend's servers with its own line below them.
-fn table(id: &str, rows: &[&Row], has_servers: bool) -> Markup {
+fn table(id: &str, rows: &[&Row], view: &View, has_servers: bool) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label={ "Table of " (id) } {
             table {
@@ -139,13 +141,13 @@ fn table(id: &str, rows: &[&Row], has_servers: bool) -> Markup {
                         }
                     }
                 }
-                tbody { @for row in rows { (line(row, has_servers)) } }
+                tbody { @for row in rows { (line(row, view, has_servers)) } }
             }
         }
     }
 }
 
-fn line(row: &Row, has_servers: bool) -> Markup {
+fn line(row: &Row, view: &View, has_servers: bool) -> Markup {
     let status = text(row, Column::Status);
     let name = if row.kind == Kind::Frontend { text(row, Column::Pxname) } else { text(row, Column::Svname) };
     let total = (row.kind == Kind::Backend).then_some("total");
@@ -154,7 +156,7 @@ fn line(row: &Row, has_servers: bool) -> Markup {
         tr class=[total] {
             th scope="row" title=[row.get(Column::Addr)] { (name) }
             td class={ "status " (class(&status)) } { (status) }
-            @if has_servers { td.check { (check(row)) } }
+            @if has_servers { td.check { (check(row, view)) } }
             @for column in counts { td { (text(row, column)) } }
             @for column in [Column::Bin, Column::Bout] { td title=(text(row, column)) { (bytes(row, column)) } }
             @if has_servers {
@@ -168,8 +170,13 @@ fn line(row: &Row, has_servers: bool) -> Markup {
     }
 }
 
-/// The last check's result, how long it took, and what the system said.
-fn check(row: &Row) -> Markup {
+/// The last check's result, how long it took and how long ago it was, and what the system said.
+fn check(row: &Row, view: &View) -> Markup {
+    let is_of_row = |server: &&Server| {
+        server.backend == text(row, Column::Pxname) && server.name == text(row, Column::Svname)
+    };
+    let server = view.snapshot.servers.iter().find(is_of_row);
+    let age = server.and_then(|server| Some(server.check.as_ref()?.age));
     html! {
         @if row.get(Column::CheckStatus).is_some() {
             span title=(text(row, Column::CheckDesc)) {
@@ -177,6 +184,7 @@ fn check(row: &Row) -> Markup {
                 @if row.get(Column::CheckCode).is_some() { "/" (text(row, Column::CheckCode)) }
             }
             " in " (text(row, Column::CheckDuration)) " ms"
+            @if let Some(age) = age { ", " (human::duration(age)) " ago" }
             @let said = text(row, Column::LastChk);
             @if !said.is_empty() { ": " (said) }
         }
@@ -209,7 +217,11 @@ fn text(row: &Row, column: Column) -> String {
 }
 
 fn number(row: &Row, column: Column) -> Option<u64> {
-    row.get(column)?.to_string().parse().ok()
+    match row.get(column)? {
+        Value::U64(value) => Some(*value),
+        Value::U32(value) => Some(u64::from(*value)),
+        Value::S32(_) | Value::Text(_) => None,
+    }
 }
 
 fn bytes(row: &Row, column: Column) -> String {
@@ -217,17 +229,7 @@ fn bytes(row: &Row, column: Column) -> String {
 }
 
 fn since(row: &Row, column: Column) -> String {
-    number(row, column).map(ago).unwrap_or_default()
-}
-
-/// As HAProxy writes it: the two largest units.
-fn ago(seconds: u64) -> String {
-    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0, s) => format!("{s}s"),
-        (0, 0, m, s) => format!("{m}m{s}s"),
-        (0, h, m, _) => format!("{h}h{m}m"),
-        (d, h, _, _) => format!("{d}d{h}h"),
-    }
+    number(row, column).map(|seconds| human::duration(Duration::from_secs(seconds))).unwrap_or_default()
 }
 
 /// How a status is marked beside its words.
@@ -281,10 +283,5 @@ mod tests {
             !page.contains("http://") && !page.contains("https://") && !page.contains(" style="),
             "{page}"
         );
-    }
-
-    #[test]
-    fn times_have_two_units() {
-        assert_eq!([59, 61, 3_661, 90_061].map(ago), ["59s", "1m1s", "1h1m", "1d1h"]);
     }
 }

@@ -51,7 +51,7 @@ impl Listening {
 pub struct Served {
     address: SocketAddr,
     router: watch::Sender<Router>,
-    _task: JoinSet<()>,
+    task: JoinSet<()>,
 }
 
 impl Served {
@@ -60,12 +60,17 @@ impl Served {
         let Listening { listener, address } = listening;
         info!("serving http://{address}");
         let (router, routers) = watch::channel(router);
-        Self { address, router, _task: JoinSet::from_iter([accept(listener, routers)]) }
+        Self { address, router, task: JoinSet::from_iter([accept(listener, routers)]) }
     }
 
     /// Where.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Answers no more, and leaves the address to others.
+    pub async fn end(mut self) {
+        self.task.shutdown().await;
     }
 
     /// Answers otherwise from the next connection on.

@@ -158,7 +158,14 @@ impl Proxy {
             ["stats", ..] => {
                 self.page.get_or_insert_default().apply(setting, &mut self.notes);
             }
-            ["http-request", "use-service", "prometheus-exporter", ..] => self.exports = true,
+            ["http-request", "use-service", "prometheus-exporter", ref condition @ ..] => {
+                self.exports = true;
+                if !matches!(condition, [] | ["if", "{", "path", "/metrics", "}"]) {
+                    self.notes.push(
+                        setting.note("its condition is not carried: metrics are at /metrics, for everybody"),
+                    );
+                }
+            }
             ["log", ..] => self.targets.extend(log::target(setting, &mut self.notes)),
             // Of two kinds of checks the later one holds; xlb's own check over TCP does just that.
             ["option", "tcp-check"] => self.httpchk.line = None,

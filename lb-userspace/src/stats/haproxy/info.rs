@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Value, version};
 use crate::clock;
-use crate::stats::{Frontend, View, Whose};
+use crate::stats::{Frontend, Gauge, View, Whose};
 
 /// When HAProxy 2.6.0 came out: tools expect a date, and show it.
 const RELEASE_DATE: &str = "2022/05/31";
@@ -34,7 +34,7 @@ pub fn info(view: &View) -> Vec<Info> {
     let open: u64 = view.snapshot.frontends.iter().map(Frontend::all_open).sum();
     let connections: u64 = view.snapshot.frontends.iter().map(Frontend::all_connections).sum();
     let capacity: u64 = view.snapshot.servers.iter().map(|server| u64::from(server.slots)).sum();
-    let (rate, highest_rate) = rates(view);
+    let Gauge { rate, highest_rate, .. } = view.gauges.of(&Whose::Everybody);
     let bytes: u64 = view.snapshot.frontends.iter().map(|frontend| frontend.traffic.bytes_out).sum();
     let version = || text(version());
     vec![
@@ -50,8 +50,8 @@ pub fn info(view: &View) -> Vec<Info> {
         line(15, "Maxconn", "CLP", Value::up_to_u32(capacity), "Connections that there are ports for"),
         line(16, "Hard_maxconn", "CLP", Value::up_to_u32(capacity), "The same"),
         line(17, "CurrConns", "MGP", Value::up_to_u32(open), "Current number of connections"),
-        line(18, "CumConns", "MCP", Value::up_to_u32(connections), "Total number of connections"),
-        line(19, "CumReq", "MCP", zero(), "Total number of requests"),
+        line(18, "CumConns", "MCP", Value::U64(connections), "Total number of connections"),
+        line(19, "CumReq", "MCP", Value::U64(connections), "The same: each is a request to forward"),
         line(23, "Maxpipes", "CLP", zero(), "Limit of pipes"),
         line(24, "PipesUsed", "MGP", zero(), "Current number of pipes in use"),
         line(25, "PipesFree", "MGP", zero(), "Current number of pipes that are not"),
@@ -75,13 +75,6 @@ pub fn info(view: &View) -> Vec<Info> {
             "Start time in seconds",
         ),
     ]
-}
-
-/// New connections a second of all frontends together, and the most of any of them.
-fn rates(view: &View) -> (u64, u64) {
-    let names = view.snapshot.frontends.iter().map(|frontend| frontend.name.clone());
-    let gauges = names.map(|name| view.gauges.of(&Whose::Frontend(name)));
-    gauges.fold((0, 0), |(rate, highest), gauge| (rate + gauge.rate, highest.max(gauge.highest_rate)))
 }
 
 /// As HAProxy writes it: `0d 0h00m04s`.

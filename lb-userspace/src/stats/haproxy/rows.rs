@@ -103,7 +103,9 @@ fn server_row(view: &View, backend: &Backend, sid: u32, server: &Server) -> Row 
 fn health(row: &mut Row, server: &Server) {
     let Some(standing) = server.standing else { return };
     let since = server.since.unwrap_or_default();
-    let down_now = if server.state == ServerState::Down { since } else { Duration::ZERO };
+    // In maintenance too.
+    let is_down = standing.counter < standing.rise;
+    let down_now = if is_down { since } else { Duration::ZERO };
     row.set(Column::Lastchg, seconds(since));
     row.set(Column::Downtime, seconds(Duration::from_millis(server.history.down_for) + down_now));
     row.u64s(&[(Column::Chkfail, server.history.failures), (Column::Chkdown, server.history.downs)]);
