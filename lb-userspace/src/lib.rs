@@ -4,7 +4,7 @@
 //! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`]
 //! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
 //! data plane, with or without an agent, [`stats`] shows it, [`monitor`] keeps an eye on it, and [`selftest`] tries it. [`reset`]
-//! ends the connections of dead servers, [`sweep`] forgets those that expired.
+//! ends the connections of dead servers, [`sweep`] forgets those that expired, [`log`] writes a line for each.
 
 pub mod agent;
 mod census;
@@ -17,6 +17,7 @@ pub mod dataplane;
 pub mod health;
 pub mod kind;
 pub mod local;
+pub mod log;
 pub mod monitor;
 pub mod neighbours;
 mod netlink;

@@ -60,6 +60,13 @@ impl Monitor {
         self.state.lock().await.view()
     }
 
+    /// What the last look has found, without another.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<View>> {
+        let state = self.state.try_lock().ok()?;
+        state.latest.as_ref().map(|(_, _, view)| view.clone())
+    }
+
     /// Looks once a second, for ever.
     pub async fn watch(self: Arc<Self>) {
         let mut looks = interval(LOOK);

@@ -2,6 +2,7 @@
 
 mod command;
 mod error;
+mod logging;
 mod reload;
 mod resets;
 mod serve;
@@ -10,9 +11,11 @@ mod start;
 mod stop;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use crate::config::model::OnStop;
@@ -23,6 +26,8 @@ use crate::dataplane::status::StatusBoard;
 use crate::dataplane::ticker::Ticker;
 use crate::health::{self, Checker, ExpiryWatch};
 use crate::local::HostClients;
+use crate::log::Log;
+use crate::monitor::Monitor;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight;
@@ -74,6 +79,7 @@ struct Agent {
     /// Whether our own link is there; without it nothing that a check finds says anything.
     has_carrier: bool,
     slow_starts: SlowStarts,
+    log: Log,
     health_sender: mpsc::Sender<health::Event>,
     /// Held as long as the agent lives, so that nobody else changes what is pinned.
     claim: Claim,
@@ -110,6 +116,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
     let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
     agent.checks = checks;
+    let monitor = Monitor::open(&agent.options.pins)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&monitor).watch());
+    agent.start_log(monitor);
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
     agent.stop(signal).await

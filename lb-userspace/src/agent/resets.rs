@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use lb_common::ending::How;
 use lb_common::event::ConnectFailed;
 use tracing::info;
 
@@ -108,7 +109,12 @@ impl Agent {
     fn end_connections(&mut self, server: u16) -> Result<(), Error> {
         let name = self.roster.server_name(server);
         let now = self.ticker.now()?;
-        let Ended { reset, given_up } = self.resets.resetter.end_all(self.control.maps(), server, now)?;
+        let how = if self.is_in_maintenance(server) { How::Killed } else { How::ServerDown };
+        let mut ends = self.log.ends();
+        let tell = |ending| ends.tell(ending);
+        let Ended { reset, given_up } =
+            self.resets.resetter.end_all(self.control.maps(), server, now, how, tell)?;
+        drop(ends);
         info!("Server {name}: {reset} connections reset, {given_up} attempts to connect given up");
         self.host_clients.end_connections(self.control.maps(), server, &name);
         Ok(())

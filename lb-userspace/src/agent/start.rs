@@ -24,6 +24,7 @@ use crate::dataplane::ticker::Ticker;
 use crate::dataplane::{table, ticker};
 use crate::health::ExpiryWatch;
 use crate::local::HostClients;
+use crate::log::Log;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight::Fit;
@@ -178,6 +179,7 @@ impl Agent {
         parts: Parts,
     ) -> Self {
         let Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier } = parts;
+        let log = Log::new(config.log.as_ref());
         Self {
             options,
             config,
@@ -195,6 +197,7 @@ impl Agent {
             usable: Usable::default(),
             has_carrier,
             slow_starts: SlowStarts::default(),
+            log,
             health_sender,
             claim,
         }

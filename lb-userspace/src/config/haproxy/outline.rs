@@ -17,6 +17,8 @@ pub(super) struct Outline {
     pub backends: Vec<Backend>,
     pub stats: Option<Stats>,
     pub tcplog: bool,
+    /// The program's name in the log.
+    pub log_tag: String,
     pub log_targets: Vec<Target>,
 }
 
