@@ -12,8 +12,8 @@ impl Agent {
     pub(super) fn start_log(&mut self, monitor: Arc<Monitor>) {
         let endings = self.control.maps_mut().take_endings();
         let endings = endings.inspect_err(|error| error!("ends of connections are not logged: {error}"));
+        monitor.follow_log(self.log.dropped());
         self.log.start(endings.ok(), monitor);
-        self.follow_log();
     }
 
     /// Has the log do what the configuration says. The program tells of ends only if somebody wants them.

@@ -11,7 +11,6 @@ mod start;
 mod stop;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -116,9 +115,14 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
     let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
     agent.checks = checks;
-    let monitor = Monitor::open(&agent.options.pins)?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(Arc::clone(&monitor).watch());
+    let monitor = match Monitor::open(&agent.options.pins) {
+        Ok(monitor) => monitor,
+        Err(error) => {
+            complain(agent.stop("no look at the data plane").await);
+            return Err(error.into());
+        }
+    };
+    let _watch = JoinSet::from_iter([monitor.clone().watch()]);
     agent.start_log(monitor);
     let signal = agent.serve(&mut inputs).await;
     drop(listener);

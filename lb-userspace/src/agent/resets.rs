@@ -99,17 +99,18 @@ impl Agent {
                 Ok(())
             }
             Verdict::Reset => {
-                self.end_connections(server)?;
+                let how = if self.is_in_maintenance(server) { How::Killed } else { How::ServerDown };
+                self.end_connections(server, how)?;
                 self.resets.due.remove(&server);
                 Ok(())
             }
         }
     }
 
-    fn end_connections(&mut self, server: u16) -> Result<(), Error> {
+    /// Ends the connections of a server, whatever becomes of their clients; the log says how they ended.
+    fn end_connections(&mut self, server: u16, how: How) -> Result<(), Error> {
         let name = self.roster.server_name(server);
         let now = self.ticker.now()?;
-        let how = if self.is_in_maintenance(server) { How::Killed } else { How::ServerDown };
         let mut ends = self.log.ends();
         let tell = |ending| ends.tell(ending);
         let Ended { reset, given_up } =

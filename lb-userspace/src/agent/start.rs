@@ -180,7 +180,7 @@ impl Agent {
     ) -> Self {
         let Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier } = parts;
         let log = Log::new(config.log.as_ref());
-        Self {
+        let mut agent = Self {
             options,
             config,
             control,
@@ -200,7 +200,10 @@ impl Agent {
             log,
             health_sender,
             claim,
-        }
+        };
+        // Before the program is attached: what ends meanwhile waits in the buffer.
+        agent.follow_log();
+        agent
     }
 
     /// Attaches a program again if the interface has lost its own.

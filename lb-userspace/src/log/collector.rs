@@ -32,6 +32,9 @@ const PACE: Duration = Duration::from_millis(20);
 /// How often it is looked whether lines were lost.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often it is said, as long as it goes on.
+const REMINDER: Duration = Duration::from_secs(60);
+
 /// How long the end waits for receivers.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -45,8 +48,8 @@ pub(super) struct Collector {
     dropped: Dropped,
     /// The program's count of what it could not tell, as far as it was taken in.
     untold: u64,
-    /// What was said of lines that were dropped.
-    said: u64,
+    /// How many lines were dropped by the time that it was last said, and when it may be said again.
+    said: (u64, Instant),
     next_read: Instant,
 }
 
@@ -71,7 +74,7 @@ impl Collector {
         let targets = Targets::start(&settings.targets, &settings.tag, &dropped);
         let untold = endings.as_ref().and_then(|endings| endings.lost().ok()).unwrap_or_default();
         let next_read = Instant::now();
-        Self { inputs, endings, monitor, settings, targets, dropped, untold, said: 0, next_read }
+        Self { inputs, endings, monitor, settings, targets, dropped, untold, said: (0, next_read), next_read }
     }
 
     pub async fn run(mut self) {
@@ -165,10 +168,11 @@ impl Collector {
             }
             Err(error) => error!("log: nobody knows how many lines are lost: {error}"),
         }
-        let dropped = self.dropped.count();
-        if dropped > self.said {
-            warn!("log: {} lines were dropped, {dropped} in all", dropped - self.said);
-            self.said = dropped;
+        let (dropped, now) = (self.dropped.count(), Instant::now());
+        let (said, not_before) = self.said;
+        if dropped > said && now >= not_before {
+            warn!("log: {} lines were dropped, {dropped} in all", dropped - said);
+            self.said = (dropped, now + REMINDER);
         }
     }
 }

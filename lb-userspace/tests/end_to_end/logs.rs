@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::Mutex;
 use std::thread::JoinHandle;
@@ -156,48 +156,54 @@ fn masked(line: &str) -> String {
 }
 
 fn config(lab: &Lab, syslog: &Syslog) -> String {
-    let mut config = format!(
+    let head = format!(
         "interface = \"eth0\"\nmode = \"native\"\nhost_clients = false\n\
          [log]\nformat = \"tcplog\"\n[[log.target]]\naddress = \"{}\"\n",
         syslog.path().display()
     );
-    for Service { name, port, servers, check, idle } in SERVICES {
-        config += &format!(
-            "[[frontend]]\nname = \"{name}\"\nbind = \"{}:{port}\"\nbackend = \"{name}\"\n\
-             [[backend]]\nname = \"{name}\"\n[backend.timeouts]\nidle = \"{idle}s\"\n",
-            lab.balancer.address()
-        );
-        if check {
-            config += "[backend.check]\ninterval = \"500ms\"\ntimeout = \"400ms\"\n";
-        }
-        for host in &lab.servers[..servers] {
-            let address = host.address();
-            config += &format!("[[backend.server]]\nname = \"{host}\"\naddress = \"{address}:{port}\"\n");
-        }
-    }
-    config
+    SERVICES.iter().fold(head, |config, service| config + &service.of_xlb(lab))
 }
 
 fn haproxy(lab: &Lab, syslog: &Syslog) -> String {
     let path = lab.balancer.sandbox().file("haproxy.sock");
-    let mut config = format!(
+    let head = format!(
         "global\n  log {} local0\n  stats socket {} level admin\ndefaults\n  log global\n",
         syslog.path().display(),
         path.display()
     );
-    for Service { name, port, servers, check, idle } in SERVICES {
-        config += &format!(
-            "frontend {name}\n  bind {}:{}\n  mode tcp\n  option tcplog\n  timeout client {idle}s\n  \
-             default_backend {name}\nbackend {name}\n  mode tcp\n  timeout connect 1s\n  timeout server {idle}s\n",
-            lab.balancer.address(),
-            port + HAPROXY
-        );
-        let check = if check { "check inter 500ms on-marked-down shutdown-sessions" } else { "" };
-        for host in &lab.servers[..servers] {
-            config += &format!("  server {host} {}:{port} {check}\n", host.address());
-        }
+    SERVICES.iter().fold(head, |config, service| config + &service.of_haproxy(lab))
+}
+
+impl Service {
+    /// A frontend and its backend in TOML.
+    fn of_xlb(&self, lab: &Lab) -> String {
+        let Self { name, port, servers, check, idle } = self;
+        let address = lab.balancer.address();
+        let check = if *check { "[backend.check]\ninterval = \"500ms\"\ntimeout = \"400ms\"\n" } else { "" };
+        let servers = lab.servers[..*servers].iter().map(|host| {
+            let address = host.address();
+            format!("[[backend.server]]\nname = \"{host}\"\naddress = \"{address}:{port}\"\n")
+        });
+        format!(
+            "[[frontend]]\nname = \"{name}\"\nbind = \"{address}:{port}\"\nbackend = \"{name}\"\n\
+             [[backend]]\nname = \"{name}\"\n[backend.timeouts]\nidle = \"{idle}s\"\n{check}{}",
+            servers.collect::<String>()
+        )
     }
-    config
+
+    /// The same for HAProxy.
+    fn of_haproxy(&self, lab: &Lab) -> String {
+        let Self { name, port, servers, check, idle } = self;
+        let bind = format!("{}:{}", lab.balancer.address(), port + HAPROXY);
+        let check = if *check { "check inter 500ms on-marked-down shutdown-sessions" } else { "" };
+        let server = |host: &Host| format!("  server {host} {}:{port} {check}\n", host.address());
+        let servers: String = lab.servers[..*servers].iter().map(server).collect();
+        format!(
+            "frontend {name}\n  bind {bind}\n  mode tcp\n  option tcplog\n  timeout client {idle}s\n  \
+             default_backend {name}\nbackend {name}\n  mode tcp\n  timeout connect 1s\n  \
+             timeout server {idle}s\n{servers}"
+        )
+    }
 }
 
 /// Sends HAProxy a command.
@@ -400,4 +406,66 @@ fn a_receiver_that_does_not_keep_up_costs_lines_and_nothing_else() -> Result<()>
         let fetched = curl::fetch(&stage.lab.lan_clients[0], stage.web(), 1);
         fetched.map(|_| next.log().text().contains("connection").then_some(())).transpose()
     })?
+}
+
+/// A log of JSON, to these receivers.
+fn json_to(receivers: &[String]) -> String {
+    let target = |address: &String| format!("[[log.target]]\naddress = \"{address}\"\n");
+    format!("[log]\nformat = \"json\"\n{}", receivers.iter().map(target).collect::<String>())
+}
+
+/// What a receiver gets next.
+fn received(receive: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> String {
+    let mut line = [0; 2048];
+    let length = receive(&mut line).expect("a line comes");
+    String::from_utf8_lossy(&line[..length]).into_owned()
+}
+
+#[test]
+fn ends_without_an_agent_are_told_once_by_the_next_to_whom_it_is_to_tell() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = crate::stage::config(&lab, "native").to_toml();
+    let syslog = Syslog::open(&lab.balancer, "log")?;
+    let first = format!("{config}\n{}", json_to(&[syslog.path().display().to_string()]));
+    let mut stage = Stage::set_in_with(lab, &first)?;
+    let (client, web) = (stage.lab.lan_clients[0].clone(), stage.web());
+    let line_of = |address: SocketAddr| {
+        let text = format!("\"client\":\"{address}\"");
+        wait::until(&text, || syslog.log().text().contains(&text).then_some(()))
+    };
+    let before = client.inside(|| served(web, drop));
+    line_of(before)?;
+    let xlb = stage.balancer().xlb.clone();
+    stage.take_balancer().kill()?;
+    let meanwhile = client.inside(|| served(web, drop));
+    let second = xlb.start(&first)?;
+    line_of(meanwhile)?;
+    let after = client.inside(|| served(web, drop));
+    line_of(after)?;
+    assert_eq!(syslog.log().text().matches("\"event\":\"connection\"").count(), 3);
+
+    // Other receivers, by a reload.
+    let host = &stage.lab.lan_clients[1];
+    let udp = host.inside(|| UdpSocket::bind((host.address(), 514))).expect("the port is free");
+    let journal = stage.lab.balancer.inside(journal).expect("nobody else is the journal here");
+    udp.set_read_timeout(Some(wait::PATIENCE)).expect("can be set");
+    journal.set_read_timeout(Some(wait::PATIENCE)).expect("can be set");
+    let receivers = [host.address().to_string(), "journald".to_owned()];
+    xlb.configure(&format!("{config}\n{}", json_to(&receivers)))?;
+    xlb.output(["reload"])?;
+    let last = client.inside(|| served(web, drop));
+    let datagram = received(|line| udp.recv(line));
+    assert!(datagram.starts_with("<134>") && datagram.contains(&last.to_string()), "{datagram}");
+    let entry = received(|line| journal.recv(line));
+    let is_whole = entry.starts_with("MESSAGE={") && entry.contains("\nPRIORITY=6\n");
+    assert!(is_whole && entry.contains(&last.to_string()), "{entry}");
+    assert_eq!(syslog.log().text().matches("\"event\":\"connection\"").count(), 3);
+    drop(second);
+    Ok(())
+}
+
+/// The socket that systemd's journal would have, in the lab's own `/run`.
+fn journal() -> io::Result<UnixDatagram> {
+    std::fs::create_dir_all("/run/systemd/journal")?;
+    UnixDatagram::bind("/run/systemd/journal/socket")
 }
