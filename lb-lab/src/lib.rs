@@ -34,6 +34,7 @@ pub mod sandbox;
 pub mod size;
 pub mod stats;
 pub mod syslog;
+pub mod talk;
 pub mod traffic;
 pub mod transfers;
 pub mod wait;

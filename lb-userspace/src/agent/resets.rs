@@ -108,7 +108,7 @@ impl Agent {
     }
 
     /// Ends the connections of a server, whatever becomes of their clients; the log says how they ended.
-    fn end_connections(&mut self, server: u16, how: How) -> Result<(), Error> {
+    pub(super) fn end_connections(&mut self, server: u16, how: How) -> Result<(), Error> {
         let name = self.roster.server_name(server);
         let now = self.ticker.now()?;
         let mut ends = self.log.ends();

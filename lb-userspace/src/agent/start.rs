@@ -198,6 +198,7 @@ impl Agent {
             has_carrier,
             slow_starts: SlowStarts::default(),
             log,
+            web: None,
             health_sender,
             claim,
         };

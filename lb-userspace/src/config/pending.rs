@@ -3,12 +3,13 @@
 use super::draft::Draft;
 use super::problem::{Place, Problem};
 
-/// What is said of the statistics page.
-pub(super) const STATS: &str = "this version does not serve a statistics page yet";
+/// What is said of buttons on the page.
+const ADMIN: &str = "this version's page changes nothing";
 
 /// A warning for each setting that is accepted without an effect.
 pub(super) fn warnings(draft: &Draft) -> Vec<Problem> {
-    draft.stats.iter().map(|stats| accepted(&stats.place, STATS, "use `xlb stats`")).collect()
+    let admin = draft.stats.iter().filter_map(|stats| stats.value.admin.as_ref());
+    admin.filter(|admin| admin.value).map(|admin| accepted(&admin.place, ADMIN, "use `xlb server`")).collect()
 }
 
 fn accepted(place: &Place, pending: &str, remedy: &str) -> Problem {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// A number of bytes with three significant digits: `999 B`, `1.50 KiB`, `10.0 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -6,7 +6,7 @@ use super::service;
 use crate::{privilege, process};
 
 /// Services that come with packages of which we want the program alone.
-const SERVICES: [&str; 3] = ["nginx", "haproxy", "rsyslog"];
+const SERVICES: [&str; 5] = ["nginx", "haproxy", "rsyslog", "prometheus", "prometheus-haproxy-exporter"];
 
 /// A package to install.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
