@@ -3,8 +3,10 @@
 //! [`config`] says what is wanted; [`plan`] and [`control`] turn it into the contents of the maps;
 //! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`]
 //! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
-//! data plane, with or without an agent, [`stats`] shows it, [`monitor`] keeps an eye on it, [`web`] serves that, and [`selftest`] tries it. [`reset`]
-//! ends the connections of dead servers, [`sweep`] forgets those that expired, [`log`] writes a line for each.
+//! data plane, with or without an agent, [`stats`] shows it, [`monitor`] keeps an eye on it, [`web`] serves that, and
+//! [`selftest`] tries it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead
+//! servers, [`sweep`] forgets those that expired,
+//! [`log`] writes a line for each.
 
 pub mod agent;
 mod census;
