@@ -12,6 +12,7 @@ pub mod admission;
 pub mod bench;
 pub mod checksum;
 pub mod counters;
+pub mod ending;
 pub mod endpoint;
 pub mod event;
 pub mod frontend;
@@ -32,4 +33,4 @@ pub mod time;
 
 /// The version of all layouts in this crate together. A data plane that was pinned with another
 /// version cannot be adopted or read.
-pub const LAYOUT_VERSION: u32 = 5;
+pub const LAYOUT_VERSION: u32 = 6;

@@ -71,6 +71,13 @@ impl Servers {
         self.0 == 0
     }
 
+    /// How many there are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
     /// The lowest number among them.
     #[inline(always)]
     #[must_use]
@@ -95,7 +102,7 @@ mod tests {
         let set = Servers::NONE.and(0).and(63).and(7);
         let members: std::vec::Vec<u16> = (0..64).filter(|server| set.contains(*server)).collect();
         assert_eq!(members, [0, 7, 63]);
-        assert_eq!(set.first(), Some(0));
+        assert_eq!((set.first(), set.len()), (Some(0), 3));
         assert_eq!(set.without(Servers::NONE.and(0)).first(), Some(7));
         assert_eq!(set.without(set).first(), None);
     }

@@ -34,8 +34,10 @@ pub struct Settings {
     pub redispatch_after: Ticks,
     /// The addresses that the ports of the NAT range are at.
     pub nat_addrs: NatAddrs,
+    /// Not zero: the agent wants to hear of connections that end.
+    pub tells_ends: u32,
     /// Zero: to the end of the cache line.
-    pub padding: [u32; 2],
+    pub padding: u32,
 }
 
 const _: () = assert!(size_of::<Settings>() == 128);

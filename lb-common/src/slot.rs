@@ -44,8 +44,10 @@ pub struct Details {
     /// When the client's first SYN came, in ns of `CLOCK_MONOTONIC`; that of all its attempts, if it
     /// was offered to several servers.
     pub opened_at: u64,
-    /// When the second FIN or a RST came; zero before.
-    pub closed_at: u64,
+    /// How often it was offered to another server before one answered.
+    pub redispatched: u32,
+    /// Whether its end was told to the agent.
+    pub told: u32,
     /// How long after `opened_at` the server's SYN-ACK came, in µs, at least one and at most 2³² - 1;
     /// zero before.
     pub answered_after: u32,

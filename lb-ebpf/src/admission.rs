@@ -2,12 +2,13 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use lb_common::admission::{Limits, Source};
+use lb_common::ending::How;
 use lb_common::net::Addr;
 use lb_common::reason::Reason;
 use lb_common::tcp::State;
 
 use crate::slots::SlotRef;
-use crate::{Context, atomic, maps};
+use crate::{Context, atomic, ending, maps};
 
 /// Checks the limits that a frontend has. The rate comes last: who is not allowed, or has to wait
 /// because the frontend is full, uses up nothing of it.
@@ -62,10 +63,12 @@ fn reap(frontend: u16) {
         let number = (hand + u64::from(next)).checked_rem(u64::from(settings.slots()));
         let Some(slot) = number.and_then(|number| SlotRef::get(number as u32)) else { return };
         let (is_held, word) = slot.is_held(&context);
-        // From its release on it may be another's.
-        let frontend = slot.fields().tuple.frontend();
-        if word.state() == State::Established && !is_held && slot.release(word) {
-            count(frontend, -1);
+        // Claimed, so that it is nobody else's until its end is told.
+        let claimed = word.claimed();
+        if word.state() == State::Established && !is_held && slot.swap(word, claimed) {
+            count(slot.fields().tuple.frontend(), -1);
+            ending::tell(slot, How::Idle);
+            let _ = slot.release(claimed);
         }
     }
 }

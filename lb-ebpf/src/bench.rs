@@ -62,7 +62,8 @@ const SETTINGS: Settings = Settings {
     layout_version: 0,
     max_servers: 0,
     redispatch_after: Ticks(0),
-    padding: [0; 2],
+    tells_ends: 0,
+    padding: 0,
     nat_addrs: NatAddrs::one(Addr::from_wire(0)),
 };
 

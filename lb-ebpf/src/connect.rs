@@ -3,6 +3,7 @@
 //! Rare beside the packets of established connections, so all of it is kept out of their line: what
 //! it would take from their registers costs more than its call costs a SYN.
 
+use lb_common::ending::How;
 use lb_common::event::Failure;
 use lb_common::frontend::{Frontend, RingRef};
 use lb_common::index::{Entry, Tuple};
@@ -18,7 +19,7 @@ use lb_common::time::Tick;
 use crate::packet::Frame;
 use crate::parse;
 use crate::slots::{self, Claim, NOT_CLAIMED, SlotNumber, SlotRef, clear};
-use crate::{Context, admission, atomic, conntrack, index, maps, retry};
+use crate::{Context, admission, atomic, conntrack, ending, index, maps, retry};
 
 /// A SYN and what is known of it.
 struct Opening<'f, F> {
@@ -66,6 +67,9 @@ pub fn connect(frame: &impl Frame, frontend: u16) -> Result<SlotNumber, Reason> 
         if tcp::is_refused(word.state(), &fields.sides, segment.seq) {
             refused = retry::tried(slot).and(fields.server());
         }
+        if word.state() == State::SynSent {
+            ending::tell(slot, How::GivenUp);
+        }
         // From then on it is another's.
         if !slot.leave(word) {
             return Err(Reason::LostRace);
@@ -87,7 +91,11 @@ impl<F: Frame> Opening<'_, F> {
         }
         // When all have refused, they are asked again.
         let tried = if frontend.usable.without(refused).is_empty() { Servers::NONE } else { refused };
-        self.offer(next_server(frontend, tried)?, tried, 0)
+        let server = next_server(frontend, tried);
+        if server == Err(Reason::NoServer) {
+            ending::tell_no_server(*tuple);
+        }
+        self.offer(server?, tried, 0)
     }
 
     /// A SYN that has come before. If its server has not answered for long enough, another gets it.

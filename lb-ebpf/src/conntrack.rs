@@ -2,6 +2,7 @@
 
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use lb_common::counters::PathCounters;
+use lb_common::ending::How;
 use lb_common::event::Failure;
 use lb_common::frontend::Frontend;
 use lb_common::index::Tuple;
@@ -17,7 +18,7 @@ use crate::packet::{Frame, Packet};
 use crate::parse::{self, Headers};
 use crate::rewrite::Rewrite;
 use crate::slots::{self, SlotRef, clear};
-use crate::{Context, admission, classify, connect, index, maps};
+use crate::{Context, admission, classify, connect, ending, index, maps, retry};
 
 /// How often a change of state is tried against others'.
 const TRIES: usize = 4;
@@ -145,7 +146,6 @@ fn unless_refused(slot: SlotRef, word: Word, segment: &Segment) -> Result<Word, 
         state if tcp::is_refusal(state, &fields.sides, segment) => {
             if state == State::SynSent && slot.swap(word, word.with(State::Closed, Fins::NONE)) {
                 let (frontend, server) = (fields.tuple.frontend(), fields.server());
-                note(slot, (word.state(), State::Closed));
                 count(fields, |path| path.refused += 1);
                 maps::report(frontend, server, Failure::Refused);
             }
@@ -157,7 +157,10 @@ fn unless_refused(slot: SlotRef, word: Word, segment: &Segment) -> Result<Word, 
 
 /// Both ends have forgotten an established connection, the client first: its SYN, which went to the
 /// server as a challenge, opens it anew in its slot. Returns the slot's state.
-#[inline(always)]
+///
+/// A function of its own: in [`unless_refused`], which returns nothing in a register, LLVM would have so few
+/// left that it keeps a pointer to the stack in `r0`, and the verifier lets no function return one.
+#[inline(never)]
 fn begun_anew(slot: SlotRef, word: Word, segment: &Segment) -> Word {
     let Some(details) = slot.details() else { return word };
     let (isn, fields) = (details.challenged, slot.fields());
@@ -171,6 +174,7 @@ fn begun_anew(slot: SlotRef, word: Word, segment: &Segment) -> Word {
     if !slot.swap(word, opened) {
         return word;
     }
+    ending::tell(slot, How::Forgotten);
     fields.sides = tcp::open(isn, isn.plus(1));
     fields.packets = [0; 2];
     fields.bytes.iter_mut().for_each(clear);
@@ -256,7 +260,11 @@ fn change_state(change: Change) {
             if word.fins() == Fins::NONE && effect.fins != Fins::NONE {
                 forget_stamp(slot);
             }
-            return note(slot, (word.state(), effect.state));
+            note(slot, (word.state(), effect.state));
+            if word.state() == State::Established && effect.state != State::Established {
+                ending::tell(slot, how(effect.state, direction));
+            }
+            return;
         }
         let generation = word.generation();
         (word, _) = slot.head();
@@ -270,24 +278,34 @@ fn change_state(change: Change) {
     }
 }
 
-/// Notes when a connection was answered, established and closed.
+/// How an established connection has ended that a packet in this direction brought to `state`.
+#[inline(always)]
+fn how(state: State, direction: Direction) -> How {
+    match (state, direction) {
+        (State::TimeWait, _) => How::Finished,
+        (_, Direction::ToServer) => How::ClientReset,
+        (_, Direction::ToClient) => How::ServerReset,
+    }
+}
+
+/// Notes when a connection was answered, and counts it when it is established and when it is over.
 #[inline(always)]
 fn note(slot: SlotRef, (before, after): (State, State)) {
     let fields = slot.fields();
     let Some(details) = slot.details() else { return };
-    // SAFETY: the helper has no preconditions.
-    let now = unsafe { bpf_ktime_get_ns() };
     match (before, after) {
-        (_, State::SynReceived) => details.answered_after = micros_between(details.opened_at, now),
+        (_, State::SynReceived) => {
+            // SAFETY: the helper has no preconditions.
+            let now = unsafe { bpf_ktime_get_ns() };
+            details.answered_after = micros_between(details.opened_at, now);
+            details.redispatched = retry::redispatched(slot);
+        }
         (State::SynReceived, State::Established) => {
             count(fields, |path| path.established += 1);
             admission::count(fields.tuple.frontend(), 1);
         }
-        (_, State::TimeWait | State::Closed) => {
-            details.closed_at = now;
-            if before == State::Established {
-                admission::count(fields.tuple.frontend(), -1);
-            }
+        (State::Established, State::TimeWait | State::Closed) => {
+            admission::count(fields.tuple.frontend(), -1);
         }
         _ => {}
     }

@@ -19,6 +19,7 @@ pub mod atomic;
 pub mod classify;
 pub mod connect;
 pub mod conntrack;
+pub mod ending;
 pub mod icmp;
 pub mod index;
 pub mod local;

@@ -11,6 +11,7 @@ use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use lb_common::admission::{ALLOW_ENTRIES, AllowKey, AllowList, Occupancy, SOURCES as SOURCE_COUNT, Source};
 use lb_common::counters::{PATHS as PATH_COUNT, PathCounters, path};
+use lb_common::ending::{ENDINGS_BYTES, Ending};
 use lb_common::event::{ConnectFailed, EVENTS_BYTES, Failure};
 use lb_common::frontend::MAX_FRONTENDS;
 use lb_common::index::Bucket;
@@ -72,6 +73,14 @@ static SOURCES: LruHashMap<Source, u64> = LruHashMap::with_max_entries(SOURCE_CO
 /// What the agent is to hear of at once.
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+
+/// Connections that have ended.
+#[map]
+static ENDINGS: RingBuf = RingBuf::with_byte_size(ENDINGS_BYTES, 0);
+
+/// One element: how many ends found no room in [`ENDINGS`].
+#[map]
+static ENDINGS_LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// Traffic by frontend and server; see [`path`].
 #[map]
@@ -184,6 +193,19 @@ pub fn report(frontend: u16, server: u16, failure: Failure) {
     let event = ConnectFailed { at, server, frontend, failure: failure as u32 };
     // A full buffer means that nobody has listened for a while.
     let _ = EVENTS.output::<ConnectFailed>(event, 0);
+}
+
+/// Tells the agent of a connection's end, which `write` puts into a record, every field of it; or counts it if
+/// the agent has not kept up.
+#[inline(always)]
+pub fn tell(write: impl FnOnce(*mut Ending)) {
+    if let Some(mut record) = ENDINGS.reserve::<Ending>(0) {
+        write(record.as_mut_ptr());
+        record.submit(0);
+    } else if let Some(lost) = ENDINGS_LOST.get_ptr_mut(0) {
+        // SAFETY: as in `count`.
+        unsafe { *lost += 1 };
+    }
 }
 
 /// Counts a packet that is not plainly forwarded.

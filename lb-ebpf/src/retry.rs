@@ -1,6 +1,7 @@
 //! A server does not take a connection: the client's SYN goes on to the next one at once, in the
 //! frame of the answer that the client is not to see.
 
+use lb_common::ending::How;
 use lb_common::reason::Reason;
 use lb_common::server::Servers;
 use lb_common::slot::Ends;
@@ -12,7 +13,7 @@ use crate::connect::{self, Isn};
 use crate::packet::{Frame, Packet, TcpHdr};
 use crate::parse::{self, TCP_OFFSET};
 use crate::slots::{SlotNumber, SlotRef};
-use crate::{Context, Verdict, answer, atomic, conntrack, maps, rewrite};
+use crate::{Context, Verdict, answer, atomic, conntrack, ending, maps, rewrite};
 
 /// Keeps a copy of a SYN that was just given to a server.
 #[inline(never)]
@@ -101,6 +102,14 @@ fn owner(slot: SlotRef) -> Owner {
 #[must_use]
 pub fn tried(slot: SlotRef) -> Servers {
     copy(slot).map_or(Servers::NONE, |copy| copy.tried)
+}
+
+/// How often a connection that no server has answered yet was offered to another one, as far as that is
+/// known.
+#[inline(always)]
+#[must_use]
+pub fn redispatched(slot: SlotRef) -> u32 {
+    tried(slot).len().saturating_sub(1)
 }
 
 /// The copy of a connection's SYN, if no other has taken its place.
@@ -195,6 +204,9 @@ fn choice(frame: &impl Frame, refused: bool) -> Option<Next> {
         if refused {
             return None;
         }
+    }
+    if refused {
+        ending::tell(slot, How::Refused);
     }
     let packet = frame.packet();
     let headers = parse::headers(&packet)?;

@@ -8,6 +8,7 @@
 use core::mem::offset_of;
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use lb_common::ending::How;
 use lb_common::frontend::Timeouts;
 use lb_common::index::Tuple;
 use lb_common::reuse::{Past, Stamp};
@@ -16,7 +17,7 @@ use lb_common::slot::{Details, Slot, Word};
 use lb_common::tcp::{Fins, Seq, State};
 use lb_common::time::{Tick, Ticks};
 
-use crate::{Context, admission, atomic, maps};
+use crate::{Context, admission, atomic, ending, maps};
 
 /// The number of a slot: a result with it fits a register, one with a [`SlotRef`] the stack.
 pub type SlotNumber = u32;
@@ -234,7 +235,8 @@ pub fn clear(field: &mut u64) {
 pub fn begin(details: &mut Details, since: u64, stamp: Stamp) {
     // SAFETY: the helper has no preconditions.
     details.opened_at = if since == 0 { unsafe { bpf_ktime_get_ns() } } else { since };
-    clear(&mut details.closed_at);
+    details.redispatched = 0;
+    details.told = 0;
     details.answered_after = 0;
     details.stamp = stamp;
     details.challenged = Seq(0);
@@ -291,9 +293,14 @@ fn take(slot: SlotNumber, word: Word) -> Option<Claim> {
     if !slot.swap(word, claimed) {
         return None;
     }
-    if word.state() == State::Established {
-        // It expired without anybody's notice.
-        admission::count(slot.fields().tuple.frontend(), -1);
+    match word.state() {
+        State::Established => {
+            // It expired without anybody's notice.
+            admission::count(slot.fields().tuple.frontend(), -1);
+            ending::tell(slot, How::Idle);
+        }
+        State::SynSent => ending::tell(slot, How::Unanswered),
+        _ => {}
     }
     Some(Claim::new(claimed, slot.number))
 }

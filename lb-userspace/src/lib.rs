@@ -5,7 +5,7 @@
 //! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
 //! data plane, with or without an agent, [`stats`] shows it, [`monitor`] keeps an eye on it, [`web`] serves that, and
 //! [`selftest`] tries it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead
-//! servers, [`sweep`] forgets those that expired.
+//! servers, [`sweep`] forgets those that expired, [`log`] writes a line for each.
 
 pub mod agent;
 mod census;
@@ -18,6 +18,7 @@ pub mod dataplane;
 pub mod health;
 pub mod kind;
 pub mod local;
+pub mod log;
 pub mod monitor;
 pub mod neighbours;
 mod netlink;

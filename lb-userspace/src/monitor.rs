@@ -1,6 +1,6 @@
 //! What a running agent shows of itself: looked at once a second, and whenever somebody asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Mutex;
@@ -10,6 +10,7 @@ use tracing::error;
 use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::pins::Pins;
+use crate::log::Dropped;
 use crate::observe::Observer;
 use crate::stats::{Gauges, Outages, Process, Timeline, View};
 
@@ -22,6 +23,8 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Looks at the data plane, and remembers what it saw.
 pub struct Monitor {
     state: Arc<Mutex<State>>,
+    /// What the agent's log drops, once there is one.
+    dropped: OnceLock<Dropped>,
 }
 
 struct State {
@@ -43,6 +46,7 @@ impl Monitor {
             started: SystemTime::now(),
             uptime: Duration::ZERO,
             node: node.unwrap_or_default(),
+            dropped_logs: 0,
         };
         let state = State {
             observer: Observer::open(pins)?,
@@ -53,15 +57,29 @@ impl Monitor {
             began: Instant::now(),
             process,
         };
-        Ok(Arc::new(Self { state: Arc::new(Mutex::new(state)) }))
+        Ok(Arc::new(Self { state: Arc::new(Mutex::new(state)), dropped: OnceLock::new() }))
+    }
+
+    /// Tells from now on how many lines the agent's log has dropped.
+    pub fn follow_log(&self, dropped: Dropped) {
+        // There is one log.
+        let _ = self.dropped.set(dropped);
     }
 
     /// The balancer as it is, a moment ago at most; after the agent has published a change, never as it was
     /// before.
     pub async fn view(&self) -> Result<Arc<View>, Error> {
+        let dropped = self.dropped.get().map_or(0, Dropped::count);
         // Many connections take a while, in which the agent has others to see to.
         let mut state = self.state.clone().lock_owned().await;
-        tokio::task::spawn_blocking(move || state.view()).await.unwrap_or(Err(Error::Ending))
+        tokio::task::spawn_blocking(move || state.view(dropped)).await.unwrap_or(Err(Error::Ending))
+    }
+
+    /// What the last look has found, without another.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<View>> {
+        let state = self.state.try_lock().ok()?;
+        state.latest.as_ref().map(|(_, _, view)| view.clone())
     }
 
     /// Lets the highest values begin anew, from now on.
@@ -88,7 +106,7 @@ impl Monitor {
 }
 
 impl State {
-    fn view(&mut self) -> Result<Arc<View>, Error> {
+    fn view(&mut self, dropped_logs: u64) -> Result<Arc<View>, Error> {
         let sequence = self.observer.sequence()?;
         if let Some((at, seen, view)) = &self.latest
             && *seen == sequence
@@ -102,7 +120,7 @@ impl State {
         self.gauges.look(&snapshot, at);
         self.outages.look(&snapshot, at);
         self.timeline.look(&snapshot, at);
-        let process = Process { uptime: self.began.elapsed(), ..self.process.clone() };
+        let process = Process { uptime: self.began.elapsed(), dropped_logs, ..self.process.clone() };
         let (gauges, outages) = (self.gauges.clone(), self.outages.clone());
         let timeline = self.timeline.clone();
         let view = Arc::new(View { at, snapshot, gauges, outages, timeline, process });

@@ -5,10 +5,12 @@
 //! are established are counted, and the program's own count is put right where an agent that was killed
 //! has left it wrong.
 
+use lb_common::ending::{Ending, How};
 use lb_common::frontend::MAX_FRONTENDS;
 use lb_common::tcp::{Fins, State};
-use lb_common::time::Tick;
+use lb_common::time::{Tick, Ticks};
 
+use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
 
@@ -23,9 +25,9 @@ struct Found {
     freed: i64,
 }
 
-/// Frees the slots of established connections that have expired by `now`, the data plane's time,
-/// and returns how many there were.
-pub fn sweep(maps: &Maps, now: Tick) -> Result<u64, Error> {
+/// Frees the slots of connections that have expired by `now`, the data plane's time, and tells how they ended:
+/// established ones, and those that no server has answered. Others have ended before, or have never begun.
+pub fn sweep(maps: &Maps, now: Tick, mut ended: impl FnMut(Ending)) -> Result<(), Error> {
     let setup = maps.setup.get();
     let mut frontends = [Found::default(); MAX_FRONTENDS as usize];
     for (number, found) in (0..).zip(&mut frontends) {
@@ -35,20 +37,40 @@ pub fn sweep(maps: &Maps, now: Tick) -> Result<u64, Error> {
         let states = states?;
         for (number, slot) in states.view().used() {
             let (word, frontend) = (slot.word(), slot.tuple.frontend());
-            if word.state() != State::Established {
+            let how = match word.state() {
+                State::Established => How::Idle,
+                State::SynSent => How::Unanswered,
+                _ => continue,
+            };
+            let timeouts = &setup.frontend(frontend).timeouts;
+            let found = &mut frontends[usize::from(frontend) % MAX_FRONTENDS as usize];
+            let counts = i64::from(word.state() == State::Established);
+            if word.is_live(slot.last_seen, now, timeouts) {
+                found.live += counts;
                 continue;
             }
-            let found = &mut frontends[usize::from(frontend) % MAX_FRONTENDS as usize];
-            if word.is_live(slot.last_seen, now, &setup.frontend(frontend).timeouts) {
-                found.live += 1;
-            } else if states.swap(number, word, word.with(State::Free, Fins::NONE)) {
+            // Before the slot may be another's.
+            let details = states.view().details(number);
+            if !states.swap(number, word, word.with(State::Free, Fins::NONE)) {
+                continue;
+            }
+            if counts > 0 {
                 maps.occupancy.remove_one(frontend);
-                found.freed += 1;
+            }
+            found.freed += counts;
+            if let Some(details) = details {
+                let overdue = slot.last_seen.age(now).0.saturating_sub(timeouts.of(word.state()).0);
+                ended(Ending::of(&slot, &details, how, before(Ticks(overdue))));
             }
         }
     }
     for (number, Found { counted, live, freed }) in (0..).zip(frontends) {
         maps.occupancy.correct(number, counted - freed, live);
     }
-    Ok(frontends.iter().map(|found| found.freed.unsigned_abs()).sum())
+    Ok(())
+}
+
+/// The time that was so long ago, in ns of `CLOCK_MONOTONIC`.
+fn before(age: Ticks) -> u64 {
+    clock::monotonic().saturating_sub(clock::jiffy().duration(age)).as_nanos() as u64
 }

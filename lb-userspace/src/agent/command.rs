@@ -1,5 +1,6 @@
 //! What the operator asks for by the control socket.
 
+use lb_common::ending::How;
 use tracing::{info, warn};
 
 use super::{Agent, Error};
@@ -57,7 +58,7 @@ impl Agent {
                 Ok(())
             }
             ServerChange::Health { up } => self.set_health(number, up),
-            ServerChange::EndSessions => self.end_connections(number),
+            ServerChange::EndSessions => self.end_connections(number, How::Killed),
         };
         let outcome = applied.and_then(|()| self.publish());
         outcome.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })

@@ -2,6 +2,7 @@
 
 mod command;
 mod error;
+mod logging;
 mod reload;
 mod resets;
 mod serve;
@@ -24,6 +25,7 @@ use crate::dataplane::status::StatusBoard;
 use crate::dataplane::ticker::Ticker;
 use crate::health::{self, Checker, ExpiryWatch};
 use crate::local::HostClients;
+use crate::log::Log;
 use crate::monitor::Monitor;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
@@ -77,6 +79,7 @@ struct Agent {
     /// Whether our own link is there; without it nothing that a check finds says anything.
     has_carrier: bool,
     slow_starts: SlowStarts,
+    log: Log,
     /// None until the data plane is there.
     web: Option<Web>,
     health_sender: mpsc::Sender<health::Event>,
@@ -125,6 +128,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         }
     };
     let _watch = JoinSet::from_iter([monitor.clone().watch()]);
+    agent.start_log(monitor.clone());
     listener.serve(Service { requests: request_sender, watched: monitor.clone(), timeout });
     agent.web = Some(Web::serve(monitor, bound, &agent.config));
     let signal = agent.serve(&mut inputs).await;

@@ -11,7 +11,6 @@ use crate::dataplane::status::Status;
 use crate::neighbours::{self, Interface};
 use crate::plan;
 use crate::roster::Roster;
-use crate::sweep;
 
 /// How long a packet may be under way through the program, with room to spare: after that, none has
 /// a number in its hands that has been given back.
@@ -32,7 +31,7 @@ impl Agent {
         let checks = plan::checks(&loaded.config)?;
         let routes = loaded.config.servers().map(|(_, server)| *server.address.ip());
         neighbours::check_routes(&interface, routes).await?;
-        sweep::sweep(self.control.maps(), self.ticker.now()?)?;
+        self.free_expired()?;
         if self.sweep()? > 0 {
             tokio::time::sleep(UNDER_WAY).await;
         }
@@ -51,6 +50,7 @@ impl Agent {
         let roster = Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
         self.control.apply(change)?;
         (self.roster, self.config, self.checks) = (roster, loaded.config, checks);
+        self.follow_log();
         // It is in force: what fails now is said, and keeps nothing else from following it.
         let published = self.publish();
         self.follow_next_hops();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use lb_common::ending::How;
 use lb_common::event::ConnectFailed;
 use tracing::info;
 
@@ -98,18 +99,23 @@ impl Agent {
                 Ok(())
             }
             Verdict::Reset => {
-                self.end_connections(server)?;
+                let how = if self.is_in_maintenance(server) { How::Killed } else { How::ServerDown };
+                self.end_connections(server, how)?;
                 self.resets.due.remove(&server);
                 Ok(())
             }
         }
     }
 
-    /// Ends the connections of a server, whatever becomes of their clients.
-    pub(super) fn end_connections(&mut self, server: u16) -> Result<(), Error> {
+    /// Ends the connections of a server, whatever becomes of their clients; the log says how they ended.
+    pub(super) fn end_connections(&mut self, server: u16, how: How) -> Result<(), Error> {
         let name = self.roster.server_name(server);
         let now = self.ticker.now()?;
-        let Ended { reset, given_up } = self.resets.resetter.end_all(self.control.maps(), server, now)?;
+        let mut ends = self.log.ends();
+        let tell = |ending| ends.tell(ending);
+        let Ended { reset, given_up } =
+            self.resets.resetter.end_all(self.control.maps(), server, now, how, tell)?;
+        drop(ends);
         info!("Server {name}: {reset} connections reset, {given_up} attempts to connect given up");
         self.host_clients.end_connections(self.control.maps(), server, &name);
         Ok(())

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::{Agent, Error, Inputs, Signal, complain, slow_start};
+use crate::config::logging::Level;
 use crate::control::WantedFrontend;
 use crate::dataplane::events::Events;
 use crate::health::report::{NoServer, StateChange};
@@ -23,6 +24,9 @@ const SWEEP: Duration = Duration::from_secs(10);
 
 /// How often expired connections are taken out of the count of a frontend that may have so many.
 const RECOUNT: Duration = Duration::from_secs(60);
+
+/// How soon the log has a connection that expires.
+const EXPIRY: Duration = Duration::from_secs(5);
 
 /// How often the shares of servers that start slowly grow.
 const GROWTH: Duration = Duration::from_secs(1);
@@ -41,6 +45,8 @@ impl Agent {
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut recounts = interval(RECOUNT);
         recounts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut expiries = interval(EXPIRY);
+        expiries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 signal = inputs.signals.next() => match signal {
@@ -62,6 +68,7 @@ impl Agent {
                 _ = growth.tick(), if !self.slow_starts.is_empty() => complain(self.advance_slow_starts()),
                 _ = sweeps.tick() => complain(self.sweep().map(drop)),
                 _ = recounts.tick() => complain(self.forget_expired()),
+                _ = expiries.tick(), if self.log.wants_ends() => complain(self.free_expired()),
             }
             self.settle();
         }
@@ -94,7 +101,7 @@ impl Agent {
         }
         let now = self.ticker.now()?;
         // What has expired must not count for the next owner of a number.
-        sweep::sweep(self.control.maps(), now)?;
+        self.free_expired()?;
         let held = self.control.held(now)?;
         let before: Vec<u16> = self.control.servers().iter().map(|(number, _)| number).collect();
         let released = self.control.sweep(&held);
@@ -116,9 +123,15 @@ impl Agent {
     fn forget_expired(&self) -> Result<(), Error> {
         let is_limited = |frontend: &WantedFrontend| frontend.limits.max_connections > 0;
         if self.control.wanted().frontends.iter().any(is_limited) {
-            sweep::sweep(self.control.maps(), self.ticker.now()?)?;
+            self.free_expired()?;
         }
         Ok(())
+    }
+
+    /// Frees the slots of connections that have expired, each of which gets its line in the log.
+    pub(super) fn free_expired(&self) -> Result<(), Error> {
+        let mut ends = self.log.ends();
+        Ok(sweep::sweep(self.control.maps(), self.ticker.now()?, |ending| ends.tell(ending))?)
     }
 
     /// Has the resolver follow all servers that connections go to.
@@ -258,6 +271,12 @@ impl Agent {
             Transition::Up => info!("{change}"),
             Transition::Down => warn!("{change}"),
         }
+        // HAProxy's levels.
+        let level = match transition {
+            Transition::Up => Level::NOTICE,
+            Transition::Down => Level::ALERT,
+        };
+        self.log.state(level, &change);
     }
 
     /// Does what any event may have made due: by health, by the operator's word, by a reload, a backend
@@ -265,7 +284,9 @@ impl Agent {
     fn settle(&mut self) {
         let usable = self.roster.usable();
         for backend in usable.lost_all(&self.usable) {
-            error!("{}", NoServer { backend });
+            let loss = NoServer { backend };
+            error!("{loss}");
+            self.log.state(Level::EMERG, &loss);
         }
         self.usable = usable;
         self.judge_due();
@@ -280,6 +301,7 @@ impl Agent {
     }
 
     pub(super) fn publish(&mut self) -> Result<(), Error> {
+        self.log.name(self.roster.status());
         Ok(self.board.write(self.roster.status())?)
     }
 }

@@ -24,6 +24,7 @@ use crate::dataplane::ticker::Ticker;
 use crate::dataplane::{table, ticker};
 use crate::health::ExpiryWatch;
 use crate::local::HostClients;
+use crate::log::Log;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight::Fit;
@@ -178,7 +179,8 @@ impl Agent {
         parts: Parts,
     ) -> Self {
         let Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier } = parts;
-        Self {
+        let log = Log::new(config.log.as_ref());
+        let mut agent = Self {
             options,
             config,
             control,
@@ -195,10 +197,14 @@ impl Agent {
             usable: Usable::default(),
             has_carrier,
             slow_starts: SlowStarts::default(),
+            log,
             web: None,
             health_sender,
             claim,
-        }
+        };
+        // Before the program is attached: what ends meanwhile waits in the buffer.
+        agent.follow_log();
+        agent
     }
 
     /// Attaches a program again if the interface has lost its own.

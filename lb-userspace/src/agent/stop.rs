@@ -5,10 +5,12 @@ use tracing::info;
 use super::{Agent, Error, complain};
 use crate::config::model::OnStop;
 use crate::dataplane::attach;
+use crate::log::Log;
 
 impl Agent {
     /// Leaves the data plane as it is wished.
-    pub(super) async fn stop(self, signal: &str) -> Result<(), Error> {
+    pub(super) async fn stop(mut self, signal: &str) -> Result<(), Error> {
+        std::mem::replace(&mut self.log, Log::new(None)).finish().await;
         match self.options.on_stop.unwrap_or(self.config.on_stop) {
             OnStop::Keep => {
                 info!("{signal}: the data plane goes on without an agent");

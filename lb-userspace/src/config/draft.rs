@@ -11,6 +11,7 @@ use super::account::Account;
 use super::address;
 use super::duration::duration;
 use super::keyword::{keyword, listed};
+use super::logging::LogAddress;
 use super::model::{self, Balance, Config, LogFormat, Mode, OnMarkedDown, OnStop};
 use super::ports::PortRange;
 use super::prefix::{self, Prefix};
@@ -26,7 +27,7 @@ const MAX_STREAK: u32 = 255;
 const MAX_ERRORS: u32 = 1_000_000;
 
 /// syslog's facilities.
-const FACILITIES: &[&str] = &[
+pub(super) const FACILITIES: &[&str] = &[
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp", "ntp",
     "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
     "local7",
@@ -156,12 +157,13 @@ pub(super) struct Metrics {
 #[derive(Debug)]
 pub(super) struct Log {
     pub format: Field<LogFormat>,
+    pub tag: Field<String>,
     pub targets: Vec<Located<LogTarget>>,
 }
 
 #[derive(Debug)]
 pub(super) struct LogTarget {
-    pub address: Field<String>,
+    pub address: Field<LogAddress>,
     pub facility: Field<String>,
     pub level: Field<String>,
 }
@@ -301,14 +303,18 @@ impl Metrics {
 
 impl Log {
     fn read(table: &mut Table<'_, '_>) -> Self {
-        Self { format: table.optional("format", keyword), targets: table.tables("target", LogTarget::read) }
+        Self {
+            format: table.optional("format", keyword),
+            tag: table.optional("tag", value::tag),
+            targets: table.tables("target", LogTarget::read),
+        }
     }
 }
 
 impl LogTarget {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
-            address: table.required("address", "/dev/log", value::text),
+            address: table.required("address", "/dev/log", value::log_address),
             facility: table.optional("facility", listed(FACILITIES)),
             level: table.optional("level", listed(LEVELS)),
         }

@@ -84,11 +84,12 @@ impl Keyword for ObserveType {
 }
 
 impl Keyword for LogFormat {
-    const KNOWN: &'static [Self] = &[Self::Tcplog];
+    const KNOWN: &'static [Self] = &[Self::Tcplog, Self::Json];
 
     fn word(self) -> &'static str {
         match self {
             Self::Tcplog => "tcplog",
+            Self::Json => "json",
         }
     }
 }

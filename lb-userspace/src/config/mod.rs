@@ -12,6 +12,7 @@ mod facts;
 pub mod haproxy;
 mod host;
 mod keyword;
+pub mod logging;
 pub mod model;
 mod pending;
 mod ports;

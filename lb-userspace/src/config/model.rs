@@ -9,6 +9,7 @@ use lb_common::nat::MAX_NAT_ADDRS;
 
 use super::account::Account;
 use super::keyword::Keyword;
+use super::logging::{Facility, Level, LogAddress};
 use super::ports::PortRange;
 use super::prefix::Prefix;
 use super::rate::Rate;
@@ -42,7 +43,7 @@ pub struct Config {
     pub stats: Option<Stats>,
     /// The metrics' own address.
     pub metrics: Option<Metrics>,
-    /// The log; carried, not written yet.
+    /// The log.
     pub log: Option<Log>,
 }
 
@@ -341,8 +342,15 @@ pub struct Metrics {
 pub struct Log {
     /// The form of the line that each connection gets at its end; none without.
     pub format: Option<LogFormat>,
+    /// The name of the program in each line.
+    pub tag: String,
     /// Where lines go to.
     pub targets: Vec<LogTarget>,
+}
+
+impl Log {
+    /// The program's name unless the file has another.
+    pub const DEFAULT_TAG: &str = "xlb";
 }
 
 /// The form of a connection's log line.
@@ -350,15 +358,17 @@ pub struct Log {
 pub enum LogFormat {
     /// `HAProxy`'s `option tcplog`.
     Tcplog,
+    /// An object of JSON.
+    Json,
 }
 
-/// A syslog receiver.
+/// A receiver of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogTarget {
-    /// A socket's path, or `address:port`.
-    pub address: String,
+    /// Who or where it is.
+    pub address: LogAddress,
     /// The syslog facility.
-    pub facility: Option<String>,
-    /// The least important level that is sent; everything without.
-    pub level: Option<String>,
+    pub facility: Facility,
+    /// The least important level that is sent.
+    pub level: Level,
 }

@@ -1,6 +1,7 @@
 //! From a draft to the configuration, with the defaults filled in.
 
 use super::draft::{self, CheckType, Draft, ObserveType};
+use super::logging::{Facility, Level};
 use super::model::{
     Backend, Check, CheckKind, Config, Frontend, Https, Log, LogTarget, Metrics, Observe, Server, Socket,
     Stats, Timeouts, Trust,
@@ -155,14 +156,18 @@ fn stats(draft: &draft::Stats) -> Option<Stats> {
 }
 
 fn log(draft: &draft::Log) -> Option<Log> {
-    Some(Log { format: draft.format.given(), targets: all(&draft.targets, log_target)? })
+    Some(Log {
+        format: draft.format.given(),
+        tag: draft.tag.given().unwrap_or_else(|| Log::DEFAULT_TAG.to_owned()),
+        targets: all(&draft.targets, log_target)?,
+    })
 }
 
 fn log_target(draft: &draft::LogTarget) -> Option<LogTarget> {
     Some(LogTarget {
         address: draft.address.given()?,
-        facility: draft.facility.given(),
-        level: draft.level.given(),
+        facility: draft.facility.given().and_then(|name| Facility::named(&name)).unwrap_or(Facility::LOCAL0),
+        level: draft.level.given().and_then(|name| Level::named(&name)).unwrap_or(Level::DEBUG),
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use super::account::Account;
+use super::logging::LogAddress;
 use super::ports::PortRange;
 
 /// Why a value cannot be taken.
@@ -26,6 +27,9 @@ const MAX_INTERFACE: usize = 15;
 
 /// The longest name in the DNS, and the longest of its parts, in bytes.
 const MAX_HOST_NAME: (usize, usize) = (253, 63);
+
+/// The longest name of a program in RFC 3164, in bytes.
+const MAX_TAG: usize = 32;
 
 /// The highest mode of a file that says nothing but who may read, write and execute it.
 const ALL_MAY_ALL: u32 = 0o777;
@@ -51,6 +55,28 @@ pub(super) fn text(value: &DeValue<'_>) -> Parsed<String> {
     match string(value, "a text")? {
         "" => refuse("expected a text that is not empty", "write a text, or remove the line"),
         text => Ok(text.to_owned()),
+    }
+}
+
+/// The name of a program in the lines of a log: what syslog daemons take for one.
+pub(super) fn tag(value: &DeValue<'_>) -> Parsed<String> {
+    let tag = text(value)?;
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if tag.len() > MAX_TAG || !tag.chars().all(is_known) {
+        let expected = format!("expected at most {MAX_TAG} letters, digits, \"-\", \"_\" and \".\"");
+        return refuse(expected, "use a name such as \"haproxy\"");
+    }
+    Ok(tag)
+}
+
+/// A receiver of a log's lines.
+pub(super) fn log_address(value: &DeValue<'_>) -> Parsed<LogAddress> {
+    match LogAddress::parse(&text(value)?) {
+        Some(address) => Ok(address),
+        None => refuse(
+            "expected a socket's path, an IP address with or without a port, \"journald\", \"stdout\" or \"stderr\"",
+            "write \"/dev/log\" for this host's syslog daemon",
+        ),
     }
 }
 

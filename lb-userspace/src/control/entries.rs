@@ -45,7 +45,8 @@ fn settings(wanted: &Wanted, hash_key: HashKey) -> Settings {
         max_servers: wanted.sizes.max_servers,
         redispatch_after: clock::jiffy().ticks(REDISPATCH_AFTER),
         nat_addrs: wanted.sizes.nat_addrs,
-        padding: [0; 2],
+        tells_ends: 0,
+        padding: 0,
     }
 }
 

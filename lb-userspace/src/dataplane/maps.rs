@@ -8,6 +8,7 @@ use lb_common::server::Cursor;
 
 use super::Error;
 use super::allow::AllowLists;
+use super::endings::Endings;
 use super::events::Events;
 use super::local_sockets::{self, LocalSockets};
 use super::occupancy::Occupancies;
@@ -29,6 +30,8 @@ pub const NAMES: &[&str] = &[
     "ALLOW",
     "SOURCES",
     "EVENTS",
+    "ENDINGS",
+    "ENDINGS_LOST",
     "PATHS",
     "REASONS",
     "LOCAL_PATHS",
@@ -50,6 +53,7 @@ pub struct Maps {
     /// Who may open connections.
     pub allow: AllowLists,
     events: Option<Map>,
+    endings: Option<(Map, Map)>,
     /// The sockets of clients on this host.
     pub local_sockets: LocalSockets,
     paths: PerCpuTable<PathCounters>,
@@ -83,6 +87,7 @@ impl Maps {
             occupancy: Occupancies::new(&take("OCCUPANCY")?)?,
             allow: AllowLists::new(take("ALLOW")?)?,
             events: Some(take("EVENTS")?),
+            endings: Some((take("ENDINGS")?, take("ENDINGS_LOST")?)),
             local_sockets: LocalSockets::new(take(local_sockets::NAME)?)?,
             paths: PerCpuTable::new("PATHS", take("PATHS")?)?,
             local_paths: Table::new("LOCAL_PATHS", take("LOCAL_PATHS")?)?,
@@ -94,6 +99,12 @@ impl Maps {
     /// What the program reports; only one reader at a time, so they can be taken once.
     pub fn take_events(&mut self) -> Result<Events, Error> {
         Events::new(self.events.take().ok_or(Error::Missing("EVENTS twice"))?)
+    }
+
+    /// Connections that have ended; the same holds for them.
+    pub fn take_endings(&mut self) -> Result<Endings, Error> {
+        let (map, lost) = self.endings.take().ok_or(Error::Missing("ENDINGS twice"))?;
+        Endings::new(map, lost)
     }
 
     /// The traffic between a frontend and a server, summed over the CPUs.

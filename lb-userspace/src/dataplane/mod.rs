@@ -6,6 +6,7 @@
 pub mod allow;
 pub mod attach;
 mod definition;
+pub mod endings;
 pub mod events;
 pub mod local_sockets;
 pub mod maps;

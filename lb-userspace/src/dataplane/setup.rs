@@ -144,6 +144,13 @@ impl SetupMemory {
         atomic.store(u64::from_ne_bytes([a, b, c, d, e, f, g, h]), Ordering::Release);
     }
 
+    /// Whether the program tells of connections that end, in one store.
+    pub fn set_tells_ends(&mut self, wanted: bool) {
+        // SAFETY: as in `get`; the field is an aligned word.
+        let field = unsafe { AtomicU32::from_ptr(&raw mut (*self.pointer()).settings.tells_ends) };
+        field.store(wanted.into(), Ordering::Release);
+    }
+
     /// Memory that no program reads.
     #[cfg(test)]
     pub(crate) fn anonymous() -> Self {

@@ -81,7 +81,7 @@ impl Slots {
         self.parts(numbers).map(|part| self.map_detailed(part.mapped, part.seen))
     }
 
-    /// The same as [`Self::windows`] to change their states.
+    /// The same to change their states.
     pub fn state_windows(&self, numbers: Range<u32>) -> impl Iterator<Item = Result<SlotStates, Error>> + '_ {
         self.parts(numbers).map(|part| self.map_writable(part.mapped, part.seen).map(SlotStates))
     }
@@ -114,8 +114,9 @@ impl Slots {
 
     fn map_writable(&self, part: Range<u32>, numbers: Range<u32>) -> Result<SlotView, Error> {
         let first = part.start;
+        let details = memory::read_only_part("DETAILS", &self.details, part.clone())?;
         let slots = Window::new(memory::writable_part("SLOTS", &self.map, part)?, first);
-        Ok(SlotView { slots, details: None, numbers })
+        Ok(SlotView { slots, details: Some(Window::new(details, first)), numbers })
     }
 }
 

@@ -9,6 +9,7 @@ mod socket;
 
 use std::collections::BTreeMap;
 
+use lb_common::ending::{Ending, How};
 use lb_common::frontend::Frontend;
 use lb_common::setup::Setup;
 use lb_common::slot::Slot;
@@ -17,6 +18,7 @@ use lb_common::time::Tick;
 
 use self::segment::Reset;
 use self::socket::{RawSocket, Sender};
+use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::slots::SlotStates;
@@ -47,14 +49,22 @@ impl Resetter {
         Ok(Self { to_clients, to_servers })
     }
 
-    /// Ends all connections of a server; `now` is the data plane's time.
-    pub fn end_all(&self, maps: &Maps, server: u16, now: Tick) -> Result<Ended, Error> {
+    /// Ends all connections of a server, and tells of those that had begun; `now` is the data plane's time.
+    pub fn end_all(
+        &self,
+        maps: &Maps,
+        server: u16,
+        now: Tick,
+        how: How,
+        mut tell: impl FnMut(Ending),
+    ) -> Result<Ended, Error> {
         let setup = maps.setup.get();
         let mut ended = Ended::default();
         let mut to_clients = Vec::new();
         for states in maps.slots.state_windows(setup.slots_of(server)) {
             let states = states?;
             for number in states.view().numbers() {
+                let details = states.view().details(number);
                 let Some(slot) = end(&states, setup, number, now) else { continue };
                 if slot.word().state() == State::SynSent {
                     ended.given_up += 1;
@@ -62,6 +72,9 @@ impl Resetter {
                 }
                 if slot.word().state() == State::Established {
                     maps.occupancy.remove_one(slot.tuple.frontend());
+                    if let Some(details) = details {
+                        tell(Ending::of(&slot, &details, how, clock::monotonic().as_nanos() as u64));
+                    }
                 }
                 ended.reset += 1;
                 let [client, server] = resets(setup, number, &slot);

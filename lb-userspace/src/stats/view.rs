@@ -32,4 +32,6 @@ pub struct Process {
     pub uptime: Duration,
     /// The host's name.
     pub node: String,
+    /// How many lines of its log were dropped.
+    pub dropped_logs: u64,
 }

@@ -301,9 +301,22 @@ group = "haproxy""#,
         toml: r#"address = "10.0.0.5:514"
 facility = "local2"
 level = "info""#,
-        note: "log 10.0.0.5:514 len 2048 local2 info: `len` is not carried: xlb has no counterpart\n\
-               log: carried as [log], but this version does not write to syslog yet",
+        note: "log 10.0.0.5:514 len 2048 local2 info: `len` is not carried: xlb has no counterpart",
     },
+    Line {
+        section: "global",
+        text: "log udp@10.0.0.6 daemon",
+        toml: r#"address = "10.0.0.6"
+facility = "daemon""#,
+        note: "",
+    },
+    Line {
+        section: "global",
+        text: "log ring@buffer local0",
+        toml: "",
+        note: "log ring@buffer local0: not carried: xlb has no counterpart to this kind of receiver",
+    },
+    Line { section: "frontend", text: "log global", toml: "", note: "" },
     Line {
         section: "frontend",
         text: "bind 10.0.0.1:81",
@@ -348,8 +361,9 @@ backend = "b""#,
         section: "frontend",
         text: "option tcplog",
         toml: r#"[log]
-format = "tcplog""#,
-        note: "option tcplog: carried as [log], but this version does not write to syslog yet",
+format = "tcplog"
+tag = "haproxy""#,
+        note: "option tcplog: carried as [log], but no `log` says where to",
     },
     Line {
         section: "backend",

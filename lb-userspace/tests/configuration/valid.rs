@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
+use xlb::config::logging::{Facility, Level, LogAddress};
 use xlb::config::model::{
-    Balance, Check, CheckKind, Https, LogFormat, Mode, Observe, OnMarkedDown, OnStop, Server, Socket,
-    Timeouts, Trust,
+    Balance, Check, CheckKind, Https, LogFormat, LogTarget, Mode, Observe, OnMarkedDown, OnStop, Server,
+    Socket, Timeouts, Trust,
 };
 use xlb::config::{Config, Loaded, PortRange};
 
@@ -197,6 +198,9 @@ fn the_log_and_the_statistics_page_are_kept() {
         [[log.target]]
         address = "/dev/log"
         level = "notice"
+        [[log.target]]
+        address = "198.18.0.5"
+        facility = "daemon"
         "#
     );
     let config = config(&text);
@@ -210,8 +214,17 @@ fn the_log_and_the_statistics_page_are_kept() {
         (Some(Duration::from_secs(10)), false, false)
     );
     let log = config.log.expect("a [log] table");
-    assert_eq!(log.format, Some(LogFormat::Tcplog));
-    assert_eq!((log.targets[0].facility.as_deref(), log.targets[0].level.as_deref()), (None, Some("notice")));
+    assert_eq!((log.format, log.tag.as_str()), (Some(LogFormat::Tcplog), "xlb"));
+    let target = |address: &str, facility, level| LogTarget {
+        address: LogAddress::parse(address).expect("an address"),
+        facility,
+        level,
+    };
+    let local = target("/dev/log", Facility::LOCAL0, Level::NOTICE);
+    let remote = log.targets[1].clone();
+    assert_eq!(log.targets[0], local);
+    assert_eq!((remote.facility.number(), remote.level), (3, Level::DEBUG));
+    assert_eq!(remote.address, LogAddress::parse("198.18.0.5:514").expect("an address"));
 }
 
 #[test]
@@ -233,7 +246,6 @@ fn what_is_not_meant_or_not_implemented_is_warned_of() {
         "\
 xlb.toml:10: backend.k8s-api-server: all its servers have weight 0, so none gets a connection; give one a weight of 1 or more
 xlb.toml:20: backend.k8s-api-server.check.error_limit = 5: has no effect while nothing is observed; set observe = \"connect\"
-xlb.toml:27: backend.idle: no frontend uses it; name it as a frontend's backend, or remove it
-xlb.toml:36: log: accepted, but this version does not write to syslog yet; see the agent's own log"
+xlb.toml:27: backend.idle: no frontend uses it; name it as a frontend's backend, or remove it"
     );
 }

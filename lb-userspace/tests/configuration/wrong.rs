@@ -720,6 +720,20 @@ facility = "local8"
     },
     Wrong {
         replace: BACKEND,
+        with: r#"[log]
+format = "httplog"
+tag = "my proxy"
+
+[[log.target]]
+address = "loghost"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: log.format = "httplog": not a word that is known here; did you mean "tcplog"?
+xlb.toml:12: log.tag = "my proxy": expected at most 32 letters, digits, "-", "_" and "."; use a name such as "haproxy"
+xlb.toml:15: log.target[0].address = "loghost": expected a socket's path, an IP address with or without a port, "journald", "stdout" or "stderr"; write "/dev/log" for this host's syslog daemon"#,
+    },
+    Wrong {
+        replace: BACKEND,
         with: r#"[[log.target]]
 facility = "local0"
 level = "all"

@@ -16,6 +16,7 @@ mod https;
 mod limits;
 mod listing;
 mod local_clients;
+mod logs;
 mod many_idle;
 mod memory;
 mod migration;

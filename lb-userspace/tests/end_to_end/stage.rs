@@ -34,6 +34,12 @@ impl Stage {
         Self::set_in(lab, &config)
     }
 
+    /// The same with a configuration as a file has it.
+    pub fn set_in_with(lab: Lab, config: &str) -> Result<Self> {
+        let xlb = xlb(&lab);
+        Self::set_all(lab, config, &xlb)
+    }
+
     /// Starts only the HTTP servers.
     pub fn servers(lab: &Lab) -> Result<[Option<Nginx>; 3]> {
         let [first, second, third] = &lab.servers;
@@ -49,11 +55,15 @@ impl Stage {
 
     /// The same with a program of the test's own as the balancer.
     pub fn set_with(lab: Lab, config: &Config, xlb: &Xlb) -> Result<Self> {
+        Self::set_all(lab, &config.to_toml(), xlb)
+    }
+
+    fn set_all(lab: Lab, config: &str, xlb: &Xlb) -> Result<Self> {
         let [first, second, third] = &lab.servers;
         let web = Self::servers(&lab)?;
         let echo = |host| Echo::start(host, ECHO_PORT);
         let echo = [echo(first)?, echo(second)?, echo(third)?];
-        let balancer = Some(xlb.start(&config.to_toml())?);
+        let balancer = Some(xlb.start(config)?);
         Ok(Self { balancer, web, _echo: echo, lab })
     }
 

@@ -203,7 +203,7 @@ fn a_sweep_puts_the_count_right() {
         let maps = rig.control.maps();
         let counted = maps.occupancy.counted(0);
         maps.occupancy.correct(0, counted, wrong);
-        sweep(maps, connection.slot(&rig).last_seen).expect("can be mapped");
+        sweep(maps, connection.slot(&rig).last_seen, |_| ()).expect("can be mapped");
         assert_eq!(maps.occupancy.counted(0), 1, "after {wrong}");
     }
     assert_eq!(expired.state(&rig), State::Free);

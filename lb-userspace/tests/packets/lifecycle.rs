@@ -15,7 +15,7 @@ fn a_handshake_establishes() {
     assert_eq!((slot.ends, slot.sides[0].end), (Ends::new(CLIENT.mac.into(), 0), Seq(CLIENT_ISN).plus(1)));
     let details = connection.details(&rig);
     assert!(details.opened_at > 0);
-    assert_eq!((details.answered_after, details.closed_at), (0, 0));
+    assert_eq!(details.answered_after, 0);
 
     connection.server_sends(&rig, SYN_ACK, b"");
     let slot = connection.slot(&rig);
@@ -52,8 +52,6 @@ fn both_fins_in_either_order_end_in_time_wait() {
     for (connection, fins) in [(first, Fins::BOTH), (second, Fins::SERVER_WAITS.and(Fins::CLIENT))] {
         let slot = connection.slot(&rig);
         assert_eq!((slot.word().state(), slot.word().fins()), (State::TimeWait, fins));
-        let details = connection.details(&rig);
-        assert!(details.closed_at >= details.opened_at);
     }
 }
 
@@ -77,7 +75,6 @@ fn a_reset_closes_and_still_passes_what_is_under_way() {
     by_server.server_sends(&rig, RST_ACK, b"");
     for mut connection in [by_client, by_server] {
         assert_eq!(connection.state(&rig), State::Closed);
-        assert!(connection.details(&rig).closed_at > 0);
         connection.works(&rig);
         assert_eq!(connection.state(&rig), State::Closed);
     }

@@ -10,6 +10,7 @@ mod balance;
 mod connection;
 mod counters;
 mod down;
+mod endings;
 mod entry;
 mod events;
 mod expiry;

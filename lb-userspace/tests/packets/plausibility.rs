@@ -127,10 +127,10 @@ fn quiet(rig: &Rig, client: End, state: State) -> Connection {
     connection
 }
 
-/// What a stranger must not change: state, sign of life, and the times of answer and end.
-fn essence(rig: &Rig, connection: &Connection) -> (Word, Tick, u32, u64) {
+/// What a stranger must not change: state, sign of life, and the time of the answer.
+fn essence(rig: &Rig, connection: &Connection) -> (Word, Tick, u32) {
     let (slot, details) = (connection.slot(rig), connection.details(rig));
-    (slot.word(), slot.last_seen, details.answered_after, details.closed_at)
+    (slot.word(), slot.last_seen, details.answered_after)
 }
 
 #[test]

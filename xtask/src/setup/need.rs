@@ -73,6 +73,7 @@ fn lab() -> Vec<Package> {
         ("ethtool", "ethtool", "turns off what a real wire would not have"),
         ("nginx", "nginx-light", "is the web server behind the balancer"),
         ("haproxy", "haproxy", "is what the balancer is compared with"),
+        ("rsyslogd", "rsyslog", "takes the balancer's log"),
         ("curl", "curl", "is the client in front of it"),
         ("ping", "iputils-ping", "asks whether the balancer's host still answers"),
         ("tcpdump", "tcpdump", "captures what the balancer sent"),

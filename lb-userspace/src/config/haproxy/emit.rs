@@ -134,6 +134,7 @@ fn log(outline: &Outline) -> Table {
     if outline.tcplog {
         text(&mut table, "format", "tcplog");
     }
+    text(&mut table, "tag", &outline.log_tag);
     if !outline.log_targets.is_empty() {
         table["target"] = tables(&outline.log_targets, target);
     }

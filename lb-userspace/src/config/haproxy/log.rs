@@ -3,6 +3,7 @@
 use super::note::Note;
 use super::section::Setting;
 use crate::config::draft::LEVELS;
+use crate::config::logging::LogAddress;
 
 /// Servers that come up are logged at this level, and those that go down at a more important one.
 const STATE_LEVEL: &str = "notice";
@@ -20,18 +21,32 @@ pub(super) struct Target {
 /// `log global`, which names no target of its own.
 pub(super) fn target(setting: &Setting, notes: &mut Vec<Note>) -> Option<Target> {
     let mut words = setting.words.iter().skip(1);
-    let address = words.next().filter(|address| *address != "global")?.clone();
+    let address = address(words.next().filter(|address| *address != "global")?);
+    if LogAddress::parse(address).is_none() {
+        notes.push(setting.note("not carried: xlb has no counterpart to this kind of receiver"));
+        return None;
+    }
     let mut facility = words.next();
     while let Some(option @ ("len" | "format" | "sample" | "profile")) = facility.map(String::as_str) {
         notes.push(setting.note(&format!("`{option}` is not carried: xlb has no counterpart")));
         facility = words.nth(1);
     }
-    let target =
-        Target { line: setting.line, address, facility: facility.cloned(), level: words.next().cloned() };
+    let target = Target {
+        line: setting.line,
+        address: address.to_owned(),
+        facility: facility.cloned(),
+        level: words.next().cloned(),
+    };
     if words.next().is_some() {
         notes.push(setting.note("the last level is not carried: xlb has no counterpart"));
     }
     Some(target)
+}
+
+/// An address without the word that says of which family it is.
+fn address(text: &str) -> &str {
+    const FAMILIES: [&str; 6] = ["ipv4@", "ipv6@", "udp@", "udp4@", "udp6@", "unix@"];
+    FAMILIES.iter().find_map(|family| text.strip_prefix(family)).unwrap_or(text)
 }
 
 /// A note on each target that gets the same state lines as one before it.
@@ -40,14 +55,16 @@ pub(super) fn duplicates(targets: &[Target]) -> Vec<Note> {
     let mut notes = Vec::new();
     for (i, target) in states.iter().enumerate() {
         if let Some(first) = states[..i].iter().find(|first| first.address == target.address) {
-            notes.push(Note::at(
-                target.line,
-                format!(
-                    "log {}: HAProxy writes each change of a server's state here and to the target of line {}, \
-                     so it appears twice; both targets are carried, keep one",
-                    target.address, first.line
-                ),
-            ));
+            let here = if target.level == first.level {
+                "so does xlb; keep one"
+            } else {
+                "xlb gives each line to the one of both that asks for fewer"
+            };
+            let text = format!(
+                "log {}: HAProxy writes each change of a server's state here and to the target of line {}; {here}",
+                target.address, first.line
+            );
+            notes.push(Note::at(target.line, text));
         }
     }
     notes

@@ -21,6 +21,8 @@ pub(super) struct Outline {
     /// The address that only metrics are served at.
     pub metrics: Option<String>,
     pub tcplog: bool,
+    /// The program's name in the log.
+    pub log_tag: String,
     pub log_targets: Vec<Target>,
 }
 

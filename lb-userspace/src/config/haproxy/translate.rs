@@ -12,7 +12,6 @@ use super::socket::Socket;
 use super::source;
 use super::stats::Page;
 use super::uncarried;
-use crate::config::pending;
 
 /// The interface of most hosts, for want of a better guess.
 const USUAL_INTERFACE: &str = "eth0";
@@ -20,11 +19,15 @@ const USUAL_INTERFACE: &str = "eth0";
 /// `HAProxy`'s own `stats uri`.
 const HAPROXY_STATS_URI: &str = "/haproxy?stats";
 
+/// `HAProxy`'s own `log-tag`, which rules of syslog daemons ask for.
+const HAPROXY_TAG: &str = "haproxy";
+
 /// What is gathered while the sections are gone through.
 #[derive(Default)]
 struct Translation {
     max_connections: Option<Said<String>>,
     targets: Vec<Target>,
+    tag: Option<String>,
     socket: Option<Socket>,
     defaults: Vec<Proxy>,
     proxies: Vec<Proxy>,
@@ -83,6 +86,7 @@ impl Translation {
                     let value = setting.words.get(1).cloned();
                     self.max_connections = value.map(|value| Said { line: setting.line, value });
                 }
+                "log-tag" => self.tag = setting.words.get(1).cloned(),
                 "stats" => self.socket.get_or_insert_default().apply(setting, &mut self.notes),
                 "log" => self.targets.extend(log::target(setting, &mut self.notes)),
                 _ => self.notes.push(setting.note(uncarried::reason(&setting.words))),
@@ -126,6 +130,7 @@ impl Translation {
             stats,
             metrics,
             tcplog: clients.iter().any(|proxy| proxy.tcplog.is_some()),
+            log_tag: self.tag.take().unwrap_or_else(|| HAPROXY_TAG.to_owned()),
             log_targets: std::mem::take(&mut self.targets),
         }
     }
@@ -201,10 +206,9 @@ impl Translation {
 
     fn log(&mut self, clients: &[&Proxy]) {
         self.notes.extend(log::duplicates(&self.targets));
-        if let Some(target) = self.targets.first() {
-            self.notes.push(Note::at(target.line, format!("log: carried as [log], but {}", pending::LOG)));
-        } else if let Some(line) = clients.iter().find_map(|proxy| proxy.tcplog) {
-            self.notes.push(Note::at(line, format!("option tcplog: carried as [log], but {}", pending::LOG)));
+        let tcplog = clients.iter().find_map(|proxy| proxy.tcplog);
+        if let Some(line) = tcplog.filter(|_| self.targets.is_empty()) {
+            self.notes.push(Note::at(line, "option tcplog: carried as [log], but no `log` says where to"));
         }
     }
 

@@ -71,6 +71,13 @@ pub fn info(view: &View) -> Vec<Info> {
         line(48, "Run_queue", "MGP", zero(), "Current number of them that wait for the processor"),
         line(50, "node", "COS", text(process.node.clone()), "Node name"),
         line(52, "Stopping", "MGP", zero(), "1 if the agent is stopping"),
+        line(
+            58,
+            "DroppedLogs",
+            "MGP",
+            Value::up_to_u32(process.dropped_logs),
+            "Lines of the log that were dropped",
+        ),
         line(61, "TotalBytesOut", "MGP", Value::U64(bytes), "Bytes that were sent to clients"),
         line(66, "Build info", "POS", version(), "Build info"),
         line(

@@ -52,6 +52,7 @@ pub(crate) mod tests {
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_721_411),
             uptime: Duration::from_secs(90_061),
             node: "pi".into(),
+            dropped_logs: 3,
         };
         View {
             at: Duration::from_secs(31),
