@@ -5,11 +5,14 @@ pub mod connections;
 pub mod detach;
 mod error;
 pub mod import;
+mod interrupts;
 pub mod reload;
 pub mod run;
 pub mod selftest;
 pub mod server;
 pub mod stats;
+pub mod top;
+pub mod why;
 
 use std::io::{Write, stderr};
 use std::path::PathBuf;
@@ -30,7 +33,7 @@ pub struct Cli {
     #[arg(long, global = true, env = "XLB_PINS", value_name = "DIR", default_value = DEFAULT_DIRECTORY)]
     pins: PathBuf,
 
-    /// Where the agent listens for `xlb reload` and `xlb server`
+    /// Where the agent listens for `xlb reload`, `xlb server` and `xlb top`
     #[arg(long, global = true, env = "XLB_SOCKET", value_name = "FILE", default_value = socket::DEFAULT_PATH)]
     socket: PathBuf,
 
@@ -44,6 +47,8 @@ enum Command {
     Check(check::Args),
     Stats(stats::Args),
     Connections(connections::Args),
+    Top(top::Args),
+    Why(why::Args),
     Import(import::Args),
     Selftest(selftest::Args),
     Detach(detach::Args),
@@ -61,6 +66,8 @@ impl Cli {
             Command::Check(args) => check::run(args),
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),
+            Command::Top(args) => top::run(args, &pins, &self.socket),
+            Command::Why(args) => why::run(args, &pins),
             Command::Import(args) => import::run(args),
             Command::Selftest(args) => selftest::run(args, &pins, object),
             Command::Detach(args) => detach::run(args, &pins),

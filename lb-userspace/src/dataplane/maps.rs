@@ -5,6 +5,7 @@ use lb_common::counters::{PathCounters, path};
 use lb_common::reason::Reason;
 use lb_common::ring::Ring;
 use lb_common::server::Cursor;
+use lb_common::syn::{Owner, Syn};
 
 use super::Error;
 use super::allow::AllowLists;
@@ -13,6 +14,7 @@ use super::local_sockets::{self, LocalSockets};
 use super::occupancy::Occupancies;
 use super::setup::SetupMemory;
 use super::slots::Slots;
+use super::sources::{self, Sources};
 use super::table::{self, PerCpuTable, Table};
 
 /// The names of all maps, as in the object and under the pins.
@@ -41,6 +43,8 @@ pub struct Maps {
     pub setup: SetupMemory,
     /// Two for each frontend; see [`lb_common::ring::ring_index`].
     pub rings: Table<Ring>,
+    /// By frontend number.
+    pub ring_cursors: Table<Cursor>,
     /// By server number.
     pub slot_cursors: Table<Cursor>,
     /// The connections.
@@ -49,6 +53,9 @@ pub struct Maps {
     pub occupancy: Occupancies,
     /// Who may open connections.
     pub allow: AllowLists,
+    /// How fast sources open connections.
+    pub sources: Sources,
+    syns: Table<Syn>,
     events: Option<Map>,
     /// The sockets of clients on this host.
     pub local_sockets: LocalSockets,
@@ -70,18 +77,18 @@ impl Maps {
             memory.push((name, bytes));
             Ok::<Map, Error>(map)
         };
-        // These are the program's alone.
+        // The program's alone.
         take("INDEX")?;
-        take("RING_CURSORS")?;
-        take("SYNS_SENT")?;
-        take("SOURCES")?;
         Ok(Self {
             setup: SetupMemory::new(&take("SETUP")?)?,
             rings: Table::new("RINGS", take("RINGS")?)?,
+            ring_cursors: Table::new("RING_CURSORS", take("RING_CURSORS")?)?,
             slot_cursors: Table::new("SLOT_CURSORS", take("SLOT_CURSORS")?)?,
             slots: Slots::new(take("SLOTS")?, take("DETAILS")?)?,
             occupancy: Occupancies::new(&take("OCCUPANCY")?)?,
             allow: AllowLists::new(take("ALLOW")?)?,
+            sources: Sources::new(take(sources::NAME)?)?,
+            syns: Table::new("SYNS_SENT", take("SYNS_SENT")?)?,
             events: Some(take("EVENTS")?),
             local_sockets: LocalSockets::new(take(local_sockets::NAME)?)?,
             paths: PerCpuTable::new("PATHS", take("PATHS")?)?,
@@ -114,6 +121,12 @@ impl Maps {
     /// How many connections of this host's own clients to a frontend were given to a server.
     pub fn local_connections(&self, frontend: u16, server: u16) -> Result<u64, Error> {
         self.local_paths.get(path(frontend, server))
+    }
+
+    /// The copy of a connection's SYN, unless another's has taken its place.
+    pub fn syn(&self, owner: Owner) -> Result<Option<Syn>, Error> {
+        let copy = self.syns.get(owner.place())?;
+        Ok((copy.owner == owner).then_some(copy))
     }
 
     /// How many packets were not forwarded for a reason.

@@ -15,6 +15,7 @@ pub mod occupancy;
 pub mod pins;
 pub mod setup;
 pub mod slots;
+pub mod sources;
 pub mod status;
 pub mod table;
 pub mod ticker;

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// A number of bytes with three significant digits: `999 B`, `1.50 KiB`, `10.0 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -23,14 +23,14 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// A day of the calendar: `2027-05-01`.
-pub(super) fn date(time: SystemTime) -> String {
+pub(crate) fn date(time: SystemTime) -> String {
     let mut text = humantime::format_rfc3339_seconds(time).to_string();
     text.truncate("2027-05-01".len());
     text
 }
 
 /// A span of time in its two largest units, as HAProxy's page has it: `23s`, `3h12m`, `1d2h`.
-pub(super) fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     let (days, hours, minutes) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60);
     match secs {

@@ -7,7 +7,7 @@ mod connections;
 mod filter;
 mod gauges;
 pub mod haproxy;
-mod human;
+pub(crate) mod human;
 mod json;
 mod outages;
 mod snapshot;
@@ -24,6 +24,7 @@ pub use outages::{Outage, Outages};
 pub use snapshot::{Agent, Check, Frontend, Local, Reason, Server, ServerState, Snapshot, Traffic};
 pub use style::Style;
 pub(crate) use style::{coloured, render};
+pub(crate) use table::last_check;
 pub use table::table;
 #[cfg(test)]
 pub(crate) use table::tests as table_tests;

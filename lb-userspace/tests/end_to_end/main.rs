@@ -27,5 +27,7 @@ mod short_connections;
 mod stage;
 mod survival;
 mod switch_reboot;
+mod terminal;
 mod transfers;
 mod weights;
+mod why;

@@ -76,6 +76,7 @@ fn lab() -> Vec<Package> {
         ("curl", "curl", "is the client in front of it"),
         ("ping", "iputils-ping", "asks whether the balancer's host still answers"),
         ("tcpdump", "tcpdump", "captures what the balancer sent"),
+        ("tmux", "tmux", "is the terminal that programs draw on"),
     ])
 }
 
