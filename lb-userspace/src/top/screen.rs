@@ -265,7 +265,9 @@ mod tests {
     #[test]
     fn a_filter_is_typed_and_takes_the_selection_along() {
         let (model, mut screen) = (model(), Screen::default());
-        press(&mut screen, "/fennq\x7f", &model);
+        press(&mut screen, "j/bett", &model);
+        assert_eq!(screen.selected(&model), Some(name("k8s-api-server", "bettley")), "fenn is not shown");
+        press(&mut screen, "\x1b/fennq\x7f", &model);
         assert_eq!((screen.filter.as_str(), &screen.input), ("fenn", &Input::Filter));
         assert_eq!(screen.selected(&model), Some(name("k8s-api-server", "fenn")));
         press(&mut screen, "\n", &model);

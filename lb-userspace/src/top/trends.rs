@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use lb_common::reason::Reason;
+
 use crate::stats::{Snapshot, Whose};
 
 /// So many looks are remembered: as many as a wide terminal has room for.
@@ -72,7 +74,7 @@ impl Trends {
         for (whose, counted) in counted {
             self.moving.entry(whose).or_default().follow(counted, elapsed);
         }
-        for reason in &snapshot.reasons {
+        for reason in snapshot.reasons.iter().filter(|reason| !is_of_others(&reason.name)) {
             self.outcomes.entry(reason.name.clone()).or_default().follow(reason.count, elapsed, now);
         }
         self.looked_at = Some(now);
@@ -149,6 +151,11 @@ impl Rates {
     }
 }
 
+/// Whether an outcome is that of the host's own traffic, which always grows and tells nothing.
+fn is_of_others(name: &str) -> bool {
+    Reason::ALL.iter().any(|reason| reason.is_of_others() && reason.name() == name)
+}
+
 /// What a counter's growth is in a second, rounded; a counter that began anew has not grown.
 fn rate(before: u64, now: u64, elapsed: Duration) -> u64 {
     let millis = elapsed.as_millis().max(1) as u64;
@@ -185,7 +192,8 @@ mod tests {
             let mut snapshot = snapshot();
             snapshot.servers[1].connections = *connections;
             snapshot.servers[1].traffic.bytes_out = *bytes;
-            snapshot.reasons[0].count = *packets;
+            // Of `no_slot`, and of `not_tcp`, which is the host's own traffic.
+            (snapshot.reasons[0].count, snapshot.reasons[1].count) = (*packets, 100 * packets);
             trends.look(&snapshot, Duration::from_millis(*millis));
         }
         trends
