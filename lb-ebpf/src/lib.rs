@@ -29,6 +29,7 @@ pub mod retry;
 pub mod rewrite;
 pub mod slots;
 pub mod tc;
+pub mod trace;
 pub mod xdp;
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
@@ -77,13 +78,20 @@ pub fn process(frame: &impl Frame) -> Verdict {
         Ok(()) => Verdict::Transmit,
         Err(reason) => {
             maps::count(reason);
-            match reason.disposition() {
+            let verdict = match reason.disposition() {
                 Disposition::Pass => Verdict::Pass,
                 Disposition::Drop => Verdict::Drop,
                 Disposition::Reset => answer::reset(frame),
                 Disposition::Retry => retry::retry(frame, reason),
                 Disposition::Forward => Verdict::Transmit,
+            };
+            // The host's own traffic costs nothing, not even a look.
+            if !reason.is_of_others()
+                && let Some(setup) = maps::setup()
+            {
+                trace::end(setup, frame, Some(reason), verdict);
             }
+            verdict
         }
     }
 }
@@ -96,10 +104,18 @@ fn forward(frame: &impl Frame) -> Result<(), Reason> {
     let setup = maps::setup().ok_or(Reason::OtherPort)?;
     let (headers, ours) = match classify::classify(packet, setup) {
         Err(Reason::OtherIcmp) if cfg!(not(feature = "without-icmp")) => {
+            trace::begin(setup, frame);
             return Err(icmp::forward(frame));
         }
-        classified => classified?,
+        Err(reason) => {
+            if !reason.is_of_others() {
+                trace::begin(setup, frame);
+            }
+            return Err(reason);
+        }
+        Ok(classified) => classified,
     };
+    trace::begin(setup, frame);
     // SAFETY: the helper has no preconditions.
     let now = Tick::from_jiffies(unsafe { bpf_jiffies64() });
     let context = Context { setup, now };
@@ -108,6 +124,7 @@ fn forward(frame: &impl Frame) -> Result<(), Reason> {
         Ours::Server(server) => conntrack::from_server(&context, server, packet, &headers)?,
     };
     rewrite::apply(frame, packet, headers, &rewrite, &setup.settings);
+    trace::end(setup, frame, None, Verdict::Transmit);
     Ok(())
 }
 

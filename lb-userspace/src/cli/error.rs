@@ -27,6 +27,9 @@ pub enum Error {
     /// Words that are no command.
     #[error(transparent)]
     NotACommand(#[from] crate::socket::NotACommand),
+    /// Packets cannot be traced.
+    #[error(transparent)]
+    Trace(#[from] crate::trace::Error),
     /// The agent has refused what it was asked for.
     #[error(transparent)]
     Refused(#[from] Complaint),
@@ -65,6 +68,7 @@ impl Error {
             Self::Agent(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
             Self::Neighbours(error) => error.kind(),
+            Self::Trace(error) => error.kind(),
             Self::Refused(complaint) => complaint.kind,
             Self::AgentStays(_) | Self::Interrupted(_) | Self::Selftest { .. } | Self::Io(_) => Kind::Failed,
         }

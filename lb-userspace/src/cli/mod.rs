@@ -12,6 +12,7 @@ pub mod selftest;
 pub mod server;
 pub mod stats;
 pub mod top;
+pub mod trace;
 pub mod why;
 
 use std::io::{Write, stderr};
@@ -49,6 +50,7 @@ enum Command {
     Connections(connections::Args),
     Top(top::Args),
     Why(why::Args),
+    Trace(trace::Args),
     Import(import::Args),
     Selftest(selftest::Args),
     Detach(detach::Args),
@@ -68,6 +70,7 @@ impl Cli {
             Command::Connections(args) => connections::run(args, &pins),
             Command::Top(args) => top::run(args, &pins, &self.socket),
             Command::Why(args) => why::run(args, &pins),
+            Command::Trace(args) => trace::run(args, &pins),
             Command::Import(args) => import::run(args),
             Command::Selftest(args) => selftest::run(args, &pins, object),
             Command::Detach(args) => detach::run(args, &pins),

@@ -6,6 +6,7 @@ use lb_common::reason::Reason;
 use lb_common::ring::Ring;
 use lb_common::server::Cursor;
 use lb_common::syn::{Owner, Syn};
+use lb_common::trace::Tracing;
 
 use super::Error;
 use super::allow::AllowLists;
@@ -16,6 +17,7 @@ use super::setup::SetupMemory;
 use super::slots::Slots;
 use super::sources::{self, Sources};
 use super::table::{self, PerCpuTable, Table};
+use super::traces::Traces;
 
 /// The names of all maps, as in the object and under the pins.
 pub const NAMES: &[&str] = &[
@@ -35,6 +37,9 @@ pub const NAMES: &[&str] = &[
     "REASONS",
     "LOCAL_PATHS",
     "LOCAL_SOCKETS",
+    "TRACING",
+    "TRACE_SCRATCH",
+    "TRACES",
 ];
 
 /// The maps of a data plane.
@@ -55,6 +60,9 @@ pub struct Maps {
     pub allow: AllowLists,
     /// How fast sources open connections.
     pub sources: Sources,
+    /// Which packets a tracer wants.
+    pub tracing: Table<Tracing>,
+    traces: Option<Map>,
     syns: Table<Syn>,
     events: Option<Map>,
     /// The sockets of clients on this host.
@@ -79,6 +87,7 @@ impl Maps {
         };
         // The program's alone.
         take("INDEX")?;
+        take("TRACE_SCRATCH")?;
         Ok(Self {
             setup: SetupMemory::new(&take("SETUP")?)?,
             rings: Table::new("RINGS", take("RINGS")?)?,
@@ -88,6 +97,8 @@ impl Maps {
             occupancy: Occupancies::new(&take("OCCUPANCY")?)?,
             allow: AllowLists::new(take("ALLOW")?)?,
             sources: Sources::new(take(sources::NAME)?)?,
+            tracing: Table::new("TRACING", take("TRACING")?)?,
+            traces: Some(take("TRACES")?),
             syns: Table::new("SYNS_SENT", take("SYNS_SENT")?)?,
             events: Some(take("EVENTS")?),
             local_sockets: LocalSockets::new(take(local_sockets::NAME)?)?,
@@ -101,6 +112,11 @@ impl Maps {
     /// What the program reports; only one reader at a time, so they can be taken once.
     pub fn take_events(&mut self) -> Result<Events, Error> {
         Events::new(self.events.take().ok_or(Error::Missing("EVENTS twice"))?)
+    }
+
+    /// The packets that are traced; as [`Self::take_events`].
+    pub fn take_traces(&mut self) -> Result<Traces, Error> {
+        Traces::new(self.traces.take().ok_or(Error::Missing("TRACES twice"))?)
     }
 
     /// The traffic between a frontend and a server, summed over the CPUs.

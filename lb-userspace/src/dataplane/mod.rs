@@ -19,6 +19,7 @@ pub mod sources;
 pub mod status;
 pub mod table;
 pub mod ticker;
+pub mod traces;
 
 use std::path::PathBuf;
 

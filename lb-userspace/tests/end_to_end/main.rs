@@ -28,6 +28,7 @@ mod stage;
 mod survival;
 mod switch_reboot;
 mod terminal;
+mod trace;
 mod transfers;
 mod weights;
 mod why;

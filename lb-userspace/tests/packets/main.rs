@@ -36,4 +36,5 @@ mod rewrites;
 mod rig;
 mod silence;
 mod stale;
+mod tracing;
 mod windows;
