@@ -33,6 +33,7 @@ pub mod process;
 pub mod sandbox;
 pub mod size;
 pub mod stats;
+pub mod talk;
 pub mod terminal;
 pub mod traffic;
 pub mod transfers;

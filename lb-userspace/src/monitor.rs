@@ -11,7 +11,7 @@ use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::pins::Pins;
 use crate::observe::Observer;
-use crate::stats::{Gauges, Outages, Process, View};
+use crate::stats::{Gauges, Outages, Process, Timeline, View};
 
 /// How often it looks by itself, for rates and the highest values.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,6 +28,7 @@ struct State {
     observer: Observer,
     gauges: Gauges,
     outages: Outages,
+    timeline: Timeline,
     latest: Option<(Instant, u64, Arc<View>)>,
     began: Instant,
     process: Process,
@@ -47,6 +48,7 @@ impl Monitor {
             observer: Observer::open(pins)?,
             gauges: Gauges::default(),
             outages: Outages::default(),
+            timeline: Timeline::default(),
             latest: None,
             began: Instant::now(),
             process,
@@ -58,6 +60,13 @@ impl Monitor {
     /// before.
     pub async fn view(&self) -> Result<Arc<View>, Error> {
         self.state.lock().await.view()
+    }
+
+    /// Lets the highest values begin anew, from now on.
+    pub async fn forget_highest(&self) {
+        let mut state = self.state.lock().await;
+        state.gauges.forget_highest();
+        state.latest = None;
     }
 
     /// Looks once a second, for ever.
@@ -90,9 +99,11 @@ impl State {
         let at = clock::monotonic();
         self.gauges.look(&snapshot, at);
         self.outages.look(&snapshot, at);
+        self.timeline.look(&snapshot, at);
         let process = Process { uptime: self.began.elapsed(), ..self.process.clone() };
         let (gauges, outages) = (self.gauges.clone(), self.outages.clone());
-        let view = Arc::new(View { at, snapshot, gauges, outages, process });
+        let timeline = self.timeline.clone();
+        let view = Arc::new(View { at, snapshot, gauges, outages, timeline, process });
         self.latest = Some((Instant::now(), sequence, view.clone()));
         Ok(view)
     }

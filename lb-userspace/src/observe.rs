@@ -260,6 +260,8 @@ impl Observer {
             configured_weight: status.weight,
             backup: status.backup,
             state: state(status),
+            admin: status.admin,
+            checks_off: status.checks_off,
             status: status_text(status),
             since: health.map(|health| clock::since_millis(health.changed_at)),
             check: health.and_then(|health| health.check.as_ref()).map(check),
@@ -297,6 +299,7 @@ fn state(status: &ServerStatus) -> ServerState {
         (_, Admin::Maint) => ServerState::Maint,
         (Some(health), _) if !health.up => ServerState::Down,
         (_, Admin::Drain) => ServerState::Drain,
+        (Some(_), Admin::Ready) if status.checks_off => ServerState::NoCheck,
         (Some(_), Admin::Ready) => ServerState::Up,
         (None, Admin::Ready) => ServerState::NoCheck,
     }

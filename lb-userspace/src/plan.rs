@@ -88,6 +88,8 @@ fn places(config: &Config, backend: usize) -> Vec<u16> {
 pub struct Inherited<'s> {
     /// What the operator wants of it.
     pub admin: Admin,
+    /// Whether the operator has turned its health checks off.
+    pub checks_off: bool,
     /// The weight that the operator gave it, unless the configuration has another one than before.
     pub runtime_weight: Option<u32>,
     /// Its health, if it is and was checked.
@@ -105,6 +107,7 @@ impl<'s> Inherited<'s> {
         let Some(was) = before.server_at(server.address) else { return Self::default() };
         Self {
             admin: was.admin,
+            checks_off: was.checks_off,
             runtime_weight: was.runtime_weight.filter(|_| was.weight == server.weight),
             health: was.health.as_ref().filter(|_| backend.check.is_some()),
             came_back_at: was.came_back_at,
@@ -169,7 +172,7 @@ pub fn watches(config: &Config, checks: &Checks, status: &Status, before: &Watch
     status.servers.iter().filter_map(watch).collect()
 }
 
-/// The health checks of all servers that have one and are not in maintenance. Each carries its
+/// The health checks of all servers that have one and are to be checked. Each carries its
 /// server's number, and what is known of the server.
 #[must_use]
 pub fn targets(watches: &Watches, status: &Status) -> Vec<health::Target> {
@@ -178,8 +181,7 @@ pub fn targets(watches: &Watches, status: &Status) -> Vec<health::Target> {
         let health = server.health.as_ref().and_then(|known| restored(&check, known));
         Some(health::Target { server: server.number.into(), address: server.address, check, health })
     };
-    let checked = status.servers.iter().filter(|server| server.admin != Admin::Maint);
-    checked.filter_map(target).collect()
+    status.servers.iter().filter(|server| server.is_checked()).filter_map(target).collect()
 }
 
 /// A server's health as another agent has left it; none if it was never checked, or not since its
@@ -191,11 +193,11 @@ fn restored(check: &health::Check, known: &HealthStatus) -> Option<Health> {
     Some(Health::restored(check, known.up, changed_at, certificate_expires))
 }
 
-/// Whether results of checks of a server count: it is the one with this number, and not in maintenance.
+/// Whether results of checks of a server count: it is the one with this number, and to be checked.
 #[must_use]
 pub fn is_checked(status: &Status, number: u16, address: SocketAddrV4) -> bool {
     let server = status.server(number).filter(|server| server.address == address);
-    server.is_some_and(|server| server.admin != Admin::Maint)
+    server.is_some_and(ServerStatus::is_checked)
 }
 
 fn map(check: &Check) -> Result<health::Check, AuthoritiesError> {
@@ -286,6 +288,7 @@ address = "198.18.0.11:443"
             weight: 1,
             runtime_weight: None,
             admin: Admin::Ready,
+            checks_off: false,
             backup: false,
             leaving,
             came_back_at: None,

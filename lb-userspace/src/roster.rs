@@ -126,6 +126,19 @@ impl Roster {
         }
     }
 
+    /// The operator says whether a server that has checks is UP: as far from the other as it can be.
+    pub fn order_health(&mut self, number: u16, up: bool) {
+        let now = clock::monotonic().as_millis() as u64;
+        let Some(server) = self.server_mut(number) else { return };
+        let Some(before) = server.health.clone() else { return };
+        let changed_at = if before.up == up { before.changed_at } else { now };
+        let text = if up { "UP" } else { "DOWN" }.to_owned();
+        let standing = before.standing.at_the_end(up);
+        let ordered = HealthStatus { up, text, changed_at, standing, ..before.clone() };
+        server.history.follow(&before, &ordered, false);
+        server.health = Some(ordered);
+    }
+
     /// A server has come back at this time, or is gone.
     pub fn set_came_back(&mut self, number: u16, at: Option<Instant>) {
         if let Some(server) = self.server_mut(number) {
@@ -189,7 +202,7 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
     let mut statuses: Vec<_> = config
         .servers()
         .filter_map(|(backend, server)| {
-            let Inherited { admin, runtime_weight, health, came_back_at, history } =
+            let Inherited { admin, checks_off, runtime_weight, health, came_back_at, history } =
                 Inherited::of(backend, server, before);
             Some(ServerStatus {
                 number: numbers.of(server.address)?,
@@ -199,6 +212,7 @@ fn server_statuses(config: &Config, numbers: &Numbers, before: &Status) -> Vec<S
                 weight: server.weight,
                 runtime_weight,
                 admin,
+                checks_off,
                 backup: server.backup,
                 leaving: false,
                 came_back_at,

@@ -15,7 +15,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use lb_lab::{Lab, Topology};
 
@@ -34,6 +34,9 @@ struct Args {
     /// A first look: one round, and a second for each case.
     #[arg(long)]
     quick: bool,
+    /// Only cases with this in their title, such as "fixed rate".
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    case: String,
     /// Draw the main figures into an SVG file as well; a relative path is the repository's.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -49,6 +52,8 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let (rounds, duration) =
         if args.quick { (1, Duration::from_secs(1)) } else { (args.rounds, Duration::from_secs(3)) };
+    let cases: Vec<_> = Case::ALL.into_iter().filter(|case| case.title().contains(&args.case)).collect();
+    ensure!(!cases.is_empty(), "no case has {:?} in its title: {:?}", args.case, Case::ALL.map(Case::title));
     let mut report = Report::default();
     for round in 0..rounds {
         for peer in Peer::ALL {
@@ -57,7 +62,7 @@ fn main() -> Result<()> {
                 continue;
             }
             eprintln!("round {} of {rounds}: {peer}", round + 1);
-            measure(peer, duration, &mut report)?;
+            measure(peer, &cases, duration, &mut report)?;
         }
     }
     if let Some(path) = &args.svg {
@@ -72,13 +77,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// All cases through one peer.
-fn measure(peer: Peer, duration: Duration, report: &mut Report) -> Result<()> {
+/// Some cases through one peer.
+fn measure(peer: Peer, cases: &[Case], duration: Duration, report: &mut Report) -> Result<()> {
     let lab = Lab::build(TOPOLOGY)?;
     let _servers = peer::Servers::start(&lab)?;
     let running = peer.start(&lab)?;
-    for case in Case::ALL {
-        report.add(peer, case, case.measure(&lab, peer, duration)?);
+    for case in cases {
+        report.add(peer, *case, case.measure(&lab, peer, duration)?);
     }
     if let Some(memory) = running.memory()? {
         report.remember(peer, memory);

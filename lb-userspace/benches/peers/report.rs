@@ -82,7 +82,7 @@ impl Report {
     /// As a person does: a table for each case.
     pub fn tables(&self) -> String {
         let mut text = String::new();
-        for case in Case::ALL {
+        for case in Case::ALL.into_iter().filter(|case| !self.rows(*case).is_empty()) {
             let (unit, _) = case.unit();
             let mut table = Table::new();
             table.load_style(presets::NOTHING).set_header([

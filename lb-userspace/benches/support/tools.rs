@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lb_lab::Host;
+use lb_lab::{Host, wait};
 use serde::Deserialize;
 
 use super::cpu;
@@ -94,12 +94,17 @@ pub struct Bulk {
 #[derive(Deserialize)]
 struct Iperf {
     end: End,
+    #[serde(default)]
+    error: String,
 }
 
 #[derive(Deserialize)]
 struct End {
-    sum_received: Sum,
+    sum_received: Option<Sum>,
 }
+
+/// What a server of iperf3 says that has not seen the end of the last client yet.
+const BUSY: &str = "the server is busy running a test";
 
 #[derive(Deserialize)]
 struct Sum {
@@ -112,8 +117,18 @@ pub fn iperf(host: &Host, target: SocketAddr, duration: Duration, more: &[&str])
     let (address, port) = (target.ip().to_string(), target.port().to_string());
     let seconds = duration.as_secs().to_string();
     let arguments = ["-c", cpu::CLIENT, "iperf3", "--json", "-c", &address, "-p", &port, "-t", &seconds];
-    let output = host.run("taskset", &[&arguments[..], more].concat())?;
-    let Iperf { end: End { sum_received: Sum { bytes, seconds } } } =
-        serde_json::from_str(&output).with_context(|| format!("unknown output of iperf3: {output}"))?;
-    Ok(Bulk { bytes, seconds })
+    let arguments = [&arguments[..], more].concat();
+    wait::until("iperf3's server to take a client", || attempt(host, &arguments).transpose())?
+}
+
+/// Runs iperf3 once; none if its server is still busy with another.
+fn attempt(host: &Host, arguments: &[&str]) -> Result<Option<Bulk>> {
+    let output = host.run("taskset", arguments)?;
+    let unknown = || format!("unknown output of iperf3: {output}");
+    let Iperf { end, error } = serde_json::from_str(&output).with_context(unknown)?;
+    if error.contains(BUSY) {
+        return Ok(None);
+    }
+    let Sum { bytes, seconds } = end.sum_received.with_context(unknown)?;
+    Ok(Some(Bulk { bytes, seconds }))
 }

@@ -8,6 +8,12 @@ use crate::health::Transition;
 use crate::kind::Kind;
 use crate::socket::{Command, Complaint, ServerChange};
 
+/// What HAProxy says where nothing is checked.
+const NO_CHECK: &str = "Health check was not configured on this server, cannot enable.";
+
+/// HAProxy has a health for every server.
+const NO_HEALTH: &str = "Health check was not configured on this server, so it has no health to set.";
+
 impl Agent {
     /// Does what is asked, or says what is wrong with it.
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), Complaint> {
@@ -22,19 +28,51 @@ impl Agent {
         let Some(server) = self.roster.find_mut(backend, name) else {
             return Err(Complaint::wrong(self.no_server(backend, name)));
         };
-        let number = server.number;
-        let was = server.admin;
+        let (number, was) = (server.number, server.admin);
+        let has_checks = server.health.is_some();
+        match change {
+            ServerChange::Checks { on: true } if !has_checks => return Err(Complaint::wrong(NO_CHECK)),
+            ServerChange::Health { .. } if !has_checks => return Err(Complaint::wrong(NO_HEALTH)),
+            _ => {}
+        }
         match change {
             ServerChange::State(admin) => server.admin = admin,
-            ServerChange::Weight(weight) => server.runtime_weight = Some(weight),
+            ServerChange::Weight(weight) => server.runtime_weight = Some(weight.of(server.weight)),
+            ServerChange::Checks { on } => server.checks_off = !on && has_checks,
+            ServerChange::Health { .. } | ServerChange::EndSessions => {}
         }
+        let weight = server.effective_weight();
         info!("server {backend}/{name}: {change}");
         let applied = match change {
             ServerChange::State(admin) => self.change_state(number, was, admin),
-            ServerChange::Weight(weight) => self.control.set_weight(number, weight).map_err(Error::from),
+            ServerChange::Weight(_) => self.control.set_weight(number, weight).map_err(Error::from),
+            ServerChange::Checks { .. } => {
+                self.follow_health();
+                Ok(())
+            }
+            ServerChange::Health { up } => self.set_health(number, up),
+            ServerChange::EndSessions => self.end_connections(number),
         };
         let outcome = applied.and_then(|()| self.publish());
         outcome.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })
+    }
+
+    /// A server is UP or DOWN by the operator's word until its checks say otherwise. One in maintenance is
+    /// neither, and begins anew after it.
+    fn set_health(&mut self, number: u16, up: bool) -> Result<(), Error> {
+        let Some(server) = self.roster.status().server(number) else { return Ok(()) };
+        if server.admin == Admin::Maint {
+            return Ok(());
+        }
+        let was_up = server.is_up();
+        self.roster.order_health(number, up);
+        if let Some(checker) = &self.checker {
+            checker.set(number.into(), up);
+        }
+        if was_up != up {
+            self.start_slowly(number, if up { Transition::Up } else { Transition::Down })?;
+        }
+        Ok(self.control.set_up(number, up)?)
     }
 
     /// Does what follows from what the operator wants of a server.

@@ -9,7 +9,7 @@ use crate::health::tls::AuthoritiesError;
 use crate::kind::Kind;
 use crate::neighbours;
 use crate::preflight;
-use crate::socket::BindError;
+use crate::{socket, web};
 
 /// What can go wrong with the agent.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,10 @@ pub enum Error {
     Attach(AttachError),
     /// The control socket cannot be made.
     #[error(transparent)]
-    Socket(#[from] BindError),
+    Socket(#[from] socket::BindError),
+    /// Statistics or metrics cannot be served.
+    #[error(transparent)]
+    Web(#[from] web::BindError),
     /// Something with the kernel.
     #[error(transparent)]
     Dataplane(#[from] dataplane::Error),
@@ -57,7 +60,8 @@ impl Error {
             | Self::Refused(_)
             | Self::Authorities(_)
             | Self::Attach(_)
-            | Self::Socket(_) => Kind::Environment,
+            | Self::Socket(_)
+            | Self::Web(_) => Kind::Environment,
             Self::Neighbours(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
             Self::Signals(_) => Kind::Failed,

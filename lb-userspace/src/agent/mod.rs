@@ -13,21 +13,24 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use crate::config::model::OnStop;
-use crate::config::{Config, HostFacts, Loaded};
+use crate::config::{self, Config, HostFacts, Loaded};
 use crate::control::Control;
 use crate::dataplane::pins::{Claim, Pins};
 use crate::dataplane::status::StatusBoard;
 use crate::dataplane::ticker::Ticker;
 use crate::health::{self, Checker, ExpiryWatch};
 use crate::local::HostClients;
+use crate::monitor::Monitor;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight;
 use crate::roster::{Roster, Usable};
-use crate::socket::{Listener, Request};
+use crate::socket::{Listener, Request, Service};
+use crate::web::{Bound, Web};
 
 use self::resets::Resets;
 use self::slow_start::SlowStarts;
@@ -44,8 +47,8 @@ pub struct Options {
     pub config: PathBuf,
     /// Where the data plane is pinned.
     pub pins: Pins,
-    /// Where the control socket is.
-    pub socket: PathBuf,
+    /// Where the control socket is, if not where the configuration says.
+    pub socket: Option<PathBuf>,
     /// What becomes of the data plane at the end, if not what the configuration says.
     pub on_stop: Option<OnStop>,
     /// Whether a data plane that is there is taken down first.
@@ -74,6 +77,8 @@ struct Agent {
     /// Whether our own link is there; without it nothing that a check finds says anything.
     has_carrier: bool,
     slow_starts: SlowStarts,
+    /// None until the data plane is there.
+    web: Option<Web>,
     health_sender: mpsc::Sender<health::Event>,
     /// Held as long as the agent lives, so that nobody else changes what is pinned.
     claim: Claim,
@@ -103,16 +108,34 @@ pub async fn run(options: Options) -> Result<(), Error> {
     // From here on a signal waits for its turn.
     let signals = Signals::new().map_err(Error::Signals)?;
     let (request_sender, requests) = mpsc::channel(QUEUE);
-    let listener = Listener::bind(&options.socket, request_sender)?;
+    let mut listener = Listener::bind(&socket(&options, &loaded.config))?;
+    let timeout = loaded.config.socket.timeout;
+    let bound = Bound::new(&loaded.config).await?;
     let (health_sender, health) = mpsc::channel(QUEUE);
     let (neighbour_sender, neighbours) = mpsc::channel(QUEUE);
     let mut inputs = Inputs { signals, health, neighbours, requests };
     let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
     let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
     agent.checks = checks;
+    let monitor = match Monitor::open(&agent.options.pins) {
+        Ok(monitor) => monitor,
+        Err(error) => {
+            complain(agent.stop("no look at the data plane").await);
+            return Err(error.into());
+        }
+    };
+    let _watch = JoinSet::from_iter([monitor.clone().watch()]);
+    listener.serve(Service { requests: request_sender, watched: monitor.clone(), timeout });
+    agent.web = Some(Web::serve(monitor, bound, &agent.config));
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
     agent.stop(signal).await
+}
+
+/// The control socket, by the command line and the configuration.
+fn socket(options: &Options, config: &Config) -> config::model::Socket {
+    let path = options.socket.clone().unwrap_or_else(|| config.socket.path.clone());
+    config::model::Socket { path, ..config.socket.clone() }
 }
 
 /// Says what works, but is probably not meant.
@@ -125,8 +148,8 @@ fn warn_of(options: &Options, loaded: &Loaded) {
 /// Compares a configuration with the host as it is now.
 fn check_host(loaded: &Loaded, interface: &Interface) -> Result<(), Error> {
     let facts = HostFacts::read(&interface.name).map_err(preflight::Error::Facts)?;
-    loaded.check_host(&facts).map_err(crate::config::Error::from)?;
-    Ok(loaded.check_files().map_err(crate::config::Error::from)?)
+    loaded.check_host(&facts).map_err(config::Error::from)?;
+    Ok(loaded.check_files().map_err(config::Error::from)?)
 }
 
 /// Says what went wrong where it is no reason to stop.

@@ -41,6 +41,9 @@ impl Agent {
         {
             warn!("`host_clients` and `cgroup` take effect when the agent is started again");
         }
+        if loaded.config.socket != self.config.socket {
+            warn!("`socket` takes effect when the agent is started again");
+        }
         let before = self.roster.status().clone();
         let mut wanted = plan::wanted(&loaded.config, &interface, &before);
         self.slow_starts.portion_out(&mut wanted.servers, Instant::now());
@@ -53,7 +56,16 @@ impl Agent {
         self.follow_next_hops();
         self.follow_health();
         say_reloaded(&self.config, &before, self.roster.status());
-        published.and(self.attach_if_lost(&interface))
+        let served = self.follow_web().await;
+        published.and(self.attach_if_lost(&interface)).and(served)
+    }
+
+    /// Serves statistics and metrics where the configuration wants them now.
+    async fn follow_web(&mut self) -> Result<(), Error> {
+        match &mut self.web {
+            Some(web) => Ok(web.reload(&self.config).await?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -105,7 +105,8 @@ impl Agent {
         }
     }
 
-    fn end_connections(&mut self, server: u16) -> Result<(), Error> {
+    /// Ends the connections of a server, whatever becomes of their clients.
+    pub(super) fn end_connections(&mut self, server: u16) -> Result<(), Error> {
         let name = self.roster.server_name(server);
         let now = self.ticker.now()?;
         let Ended { reset, given_up } = self.resets.resetter.end_all(self.control.maps(), server, now)?;

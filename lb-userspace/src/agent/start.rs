@@ -195,6 +195,7 @@ impl Agent {
             usable: Usable::default(),
             has_carrier,
             slow_starts: SlowStarts::default(),
+            web: None,
             health_sender,
             claim,
         }

@@ -15,6 +15,9 @@ pub enum Error {
     /// A configuration is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// A password cannot be taken.
+    #[error("not a password: {0}")]
+    Password(String),
     /// The data plane cannot be read or changed.
     #[error(transparent)]
     Dataplane(#[from] dataplane::Error),
@@ -63,7 +66,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Config(_) | Self::NotACommand(_) => Kind::Wrong,
+            Self::Config(_) | Self::NotACommand(_) | Self::Password(_) => Kind::Wrong,
             Self::NoAnswer(_) | Self::NotRoot(_) | Self::NotATerminal => Kind::Environment,
             Self::Agent(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),

@@ -4,6 +4,7 @@ pub mod check;
 pub mod connections;
 pub mod detach;
 mod error;
+pub mod hash_password;
 pub mod import;
 mod interrupts;
 pub mod reload;
@@ -16,13 +17,13 @@ pub mod trace;
 pub mod why;
 
 use std::io::{Write, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::model::Socket;
 use crate::dataplane::pins::{DEFAULT_DIRECTORY, Pins};
-use crate::socket;
 
 pub use error::Error;
 
@@ -34,9 +35,9 @@ pub struct Cli {
     #[arg(long, global = true, env = "XLB_PINS", value_name = "DIR", default_value = DEFAULT_DIRECTORY)]
     pins: PathBuf,
 
-    /// Where the agent listens for `xlb reload`, `xlb server` and `xlb top`
-    #[arg(long, global = true, env = "XLB_SOCKET", value_name = "FILE", default_value = socket::DEFAULT_PATH)]
-    socket: PathBuf,
+    /// The agent's control socket, by default /run/xlb/admin.sock, or for `xlb run` what the configuration says
+    #[arg(long, global = true, env = "XLB_SOCKET", value_name = "FILE")]
+    socket: Option<PathBuf>,
 
     #[command(subcommand)]
     command: Command,
@@ -56,6 +57,7 @@ enum Command {
     Detach(detach::Args),
     Reload(reload::Args),
     Server(server::Args),
+    HashPassword(hash_password::Args),
 }
 
 impl Cli {
@@ -63,19 +65,22 @@ impl Cli {
     #[must_use]
     pub fn run(&self, object: &'static [u8]) -> ExitCode {
         let pins = Pins::new(&self.pins);
+        let socket = self.socket.as_deref();
+        let socket_to_ask = socket.unwrap_or(Path::new(Socket::DEFAULT_PATH));
         let outcome = match &self.command {
-            Command::Run(args) => run::run(args, &pins, &self.socket, object),
+            Command::Run(args) => run::run(args, &pins, socket, object),
             Command::Check(args) => check::run(args),
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),
-            Command::Top(args) => top::run(args, &pins, &self.socket),
+            Command::Top(args) => top::run(args, &pins, socket_to_ask),
             Command::Why(args) => why::run(args, &pins),
             Command::Trace(args) => trace::run(args, &pins),
             Command::Import(args) => import::run(args),
             Command::Selftest(args) => selftest::run(args, &pins, object),
             Command::Detach(args) => detach::run(args, &pins),
-            Command::Reload(args) => reload::run(args, &self.socket),
-            Command::Server(args) => server::run(args, &self.socket),
+            Command::Reload(args) => reload::run(args, socket_to_ask),
+            Command::Server(args) => server::run(args, socket_to_ask),
+            Command::HashPassword(args) => hash_password::run(args),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

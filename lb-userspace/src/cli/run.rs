@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 /// Checks everything before it changes anything, and runs the agent.
-pub fn run(args: &Args, pins: &Pins, socket: &Path, object: &'static [u8]) -> Result<(), Error> {
+pub fn run(args: &Args, pins: &Pins, socket: Option<&Path>, object: &'static [u8]) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if args.explain_mode {
         return runtime.block_on(explain_mode(args));
@@ -42,7 +42,7 @@ pub fn run(args: &Args, pins: &Pins, socket: &Path, object: &'static [u8]) -> Re
     let options = agent::Options {
         config: args.config.clone(),
         pins: pins.clone(),
-        socket: socket.to_owned(),
+        socket: socket.map(ToOwned::to_owned),
         on_stop: args.on_stop,
         fresh: args.fresh,
         object,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lb_common::ring::MAX_WEIGHT;
 use lb_common::server::MAX_SERVERS;
 
+use super::account::Account;
 use super::address;
 use super::duration::duration;
 use super::keyword::{keyword, listed};
@@ -48,7 +49,9 @@ pub(super) struct Draft {
     pub cgroup: Field<PathBuf>,
     pub frontends: Vec<Located<Frontend>>,
     pub backends: Vec<Located<Backend>>,
+    pub socket: Field<Socket>,
     pub stats: Field<Stats>,
+    pub metrics: Field<Metrics>,
     pub log: Field<Log>,
 }
 
@@ -127,14 +130,27 @@ pub(super) struct Server {
 }
 
 #[derive(Debug)]
+pub(super) struct Socket {
+    pub path: Field<PathBuf>,
+    pub mode: Field<u32>,
+    pub group: Field<String>,
+    pub timeout: Field<Duration>,
+}
+
+#[derive(Debug)]
 pub(super) struct Stats {
     pub bind: Field<SocketAddr>,
     pub uri: Field<String>,
     pub refresh: Field<Duration>,
     pub realm: Field<String>,
-    pub auth: Field<String>,
+    pub auth: Field<Account>,
     pub hide_version: Field<bool>,
     pub admin: Field<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct Metrics {
+    pub bind: Field<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -164,7 +180,9 @@ impl Draft {
             cgroup: table.optional("cgroup", value::path),
             frontends: table.tables("frontend", Frontend::read),
             backends: table.tables("backend", Backend::read),
+            socket: table.table("socket", Socket::read),
             stats: table.table("stats", Stats::read),
+            metrics: table.table("metrics", Metrics::read),
             log: table.table("log", Log::read),
         };
         if !table.has("frontend") {
@@ -250,6 +268,17 @@ impl Server {
     }
 }
 
+impl Socket {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self {
+            path: table.optional("path", value::path),
+            mode: table.optional("mode", value::mode),
+            group: table.optional("group", value::text),
+            timeout: table.optional("timeout", duration),
+        }
+    }
+}
+
 impl Stats {
     fn read(table: &mut Table<'_, '_>) -> Self {
         Self {
@@ -261,6 +290,12 @@ impl Stats {
             hide_version: table.optional("hide_version", value::flag),
             admin: table.optional("admin", value::flag),
         }
+    }
+}
+
+impl Metrics {
+    fn read(table: &mut Table<'_, '_>) -> Self {
+        Self { bind: table.required("bind", "0.0.0.0:8405", address::listen) }
     }
 }
 

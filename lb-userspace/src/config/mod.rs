@@ -4,6 +4,7 @@
 //! setting says by itself, [`validate`] compares settings with each other, and [`resolve`] fills in
 //! the defaults. Every problem is found in one run. [`haproxy`] translates `HAProxy`'s file format.
 
+pub mod account;
 mod address;
 mod draft;
 mod duration;

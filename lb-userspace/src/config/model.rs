@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lb_common::nat::MAX_NAT_ADDRS;
 
+use super::account::Account;
 use super::keyword::Keyword;
 use super::ports::PortRange;
 use super::prefix::Prefix;
@@ -35,8 +36,12 @@ pub struct Config {
     pub frontends: Vec<Frontend>,
     /// At least one.
     pub backends: Vec<Backend>,
-    /// The statistics page; carried, not served yet.
+    /// The control socket.
+    pub socket: Socket,
+    /// The statistics.
     pub stats: Option<Stats>,
+    /// The metrics' own address.
+    pub metrics: Option<Metrics>,
     /// The log; carried, not written yet.
     pub log: Option<Log>,
 }
@@ -275,6 +280,31 @@ impl Server {
     pub const DEFAULT_WEIGHT: u32 = 1;
 }
 
+/// The control socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Who may connect, as the mode of its file.
+    pub mode: u32,
+    /// The name of the group that it belongs to; the agent's own without.
+    pub group: Option<String>,
+    /// How long a client may take for a command, and for the reading of an answer.
+    pub timeout: Duration,
+}
+
+impl Socket {
+    /// The path unless the file names one.
+    pub const DEFAULT_PATH: &str = "/run/xlb/admin.sock";
+}
+
+impl Default for Socket {
+    /// Nobody but the owner may connect, and `HAProxy`'s own timeout.
+    fn default() -> Self {
+        Self { path: Self::DEFAULT_PATH.into(), mode: 0o600, group: None, timeout: Duration::from_secs(10) }
+    }
+}
+
 /// The statistics page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
@@ -286,8 +316,8 @@ pub struct Stats {
     pub refresh: Option<Duration>,
     /// The name under which browsers ask for the password.
     pub realm: Option<String>,
-    /// Who may see it, as `user:password`; everybody without.
-    pub auth: Option<String>,
+    /// Who may see it; everybody without.
+    pub auth: Option<Account>,
     /// Whether it keeps the version to itself.
     pub hide_version: bool,
     /// Whether it can change the state of servers.
@@ -297,6 +327,13 @@ pub struct Stats {
 impl Stats {
     /// The path unless the file names one.
     pub const DEFAULT_URI: &str = "/stats";
+}
+
+/// Where metrics are served beside the statistics, to everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where they are served.
+    pub bind: SocketAddr,
 }
 
 /// What is logged, and where to.

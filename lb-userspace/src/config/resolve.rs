@@ -2,8 +2,8 @@
 
 use super::draft::{self, CheckType, Draft, ObserveType};
 use super::model::{
-    Backend, Check, CheckKind, Config, Frontend, Https, Log, LogTarget, Observe, Server, Stats, Timeouts,
-    Trust,
+    Backend, Check, CheckKind, Config, Frontend, Https, Log, LogTarget, Metrics, Observe, Server, Socket,
+    Stats, Timeouts, Trust,
 };
 use super::problem::{Field, Located};
 use super::validate;
@@ -38,8 +38,13 @@ pub(super) fn config(draft: &Draft) -> Option<Config> {
         cgroup: draft.cgroup.given(),
         frontends,
         backends: all(&draft.backends, backend)?,
+        socket: draft.socket.as_ref().map_or_else(Socket::default, |field| socket(&field.value)),
         stats: match &draft.stats {
             Some(found) => Some(stats(&found.value)?),
+            None => None,
+        },
+        metrics: match &draft.metrics {
+            Some(found) => Some(Metrics { bind: found.value.bind.given()? }),
             None => None,
         },
         log: match &draft.log {
@@ -125,6 +130,16 @@ fn server(draft: &draft::Server) -> Option<Server> {
         backup: draft.backup.given().unwrap_or_default(),
         slow_start: draft.slow_start.given(),
     })
+}
+
+fn socket(draft: &draft::Socket) -> Socket {
+    let default = Socket::default();
+    Socket {
+        path: draft.path.given().unwrap_or(default.path),
+        mode: draft.mode.given().unwrap_or(default.mode),
+        group: draft.group.given(),
+        timeout: draft.timeout.given().unwrap_or(default.timeout),
+    }
 }
 
 fn stats(draft: &draft::Stats) -> Option<Stats> {

@@ -20,6 +20,7 @@ pub(super) fn problems(draft: &Draft) -> Vec<Problem> {
     problems.extend(server_addresses(draft));
     problems.extend(counts(draft));
     problems.extend(nat_ports(draft));
+    problems.extend(unreachable_pages(draft));
     problems.extend(nat_addresses(draft));
     for check in checks(draft) {
         problems.extend(check_timeout(check));
@@ -40,7 +41,19 @@ pub(super) fn warnings(draft: &Draft) -> Vec<Problem> {
             "give one a weight of 1 or more",
         )
     });
-    unused.chain(weightless).chain(checks(draft).filter_map(unused_limit)).collect()
+    let limits = checks(draft).filter_map(unused_limit);
+    unused.chain(weightless).chain(limits).chain(readable_password(draft)).collect()
+}
+
+/// Whoever can read the file can read the password.
+fn readable_password(draft: &Draft) -> Option<Problem> {
+    let auth = draft.stats.as_ref()?.value.auth.as_ref()?;
+    auth.value.is_plain().then(|| {
+        auth.place.problem(
+            "the password stands in the file as it is",
+            "replace it by what `xlb hash-password` prints for it",
+        )
+    })
 }
 
 fn checks(draft: &Draft) -> impl Iterator<Item = &Located<Check>> {
@@ -196,6 +209,35 @@ fn nat_ports(draft: &Draft) -> Vec<Problem> {
             )
         })
         .collect()
+}
+
+/// What is served to people and programs must not be where the packet path takes the packets.
+fn unreachable_pages(draft: &Draft) -> Vec<Problem> {
+    let stats = draft.stats.as_ref().and_then(|stats| stats.value.bind.as_ref());
+    let metrics = draft.metrics.as_ref().and_then(|metrics| metrics.value.bind.as_ref());
+    let range = nat_range(draft);
+    let mut problems = Vec::new();
+    for page in [stats, metrics].into_iter().flatten() {
+        let is_taken = |bind: &&Located<SocketAddrV4>| {
+            let ip = page.value.ip();
+            bind.value.port() == page.value.port() && (ip.is_unspecified() || ip == *bind.value.ip())
+        };
+        if let Some(bind) = frontend_binds(draft).find(is_taken) {
+            let taken = format!("{} in line {} takes these connections", bind.place.key, bind.place.line);
+            problems.push(page.place.problem(taken, "choose another port"));
+        }
+        if range.contains(page.value.port()) {
+            let taken = format!("its port is one of the NAT ports {range}");
+            problems.push(page.place.problem(taken, "use a port outside, or set nat_ports to another range"));
+        }
+    }
+    if let (Some(stats), Some(metrics)) = (stats, metrics)
+        && stats.value == metrics.value
+    {
+        let taken = format!("{} in line {} listens there already", stats.place.key, stats.place.line);
+        problems.push(metrics.place.problem(taken, "choose another port, or use /metrics of [stats]"));
+    }
+    problems
 }
 
 /// Each address is named once: its ports would be used twice.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
+use super::account::Account;
 use super::ports::PortRange;
 
 /// Why a value cannot be taken.
@@ -25,6 +26,9 @@ const MAX_INTERFACE: usize = 15;
 
 /// The longest name in the DNS, and the longest of its parts, in bytes.
 const MAX_HOST_NAME: (usize, usize) = (253, 63);
+
+/// The highest mode of a file that says nothing but who may read, write and execute it.
+const ALL_MAY_ALL: u32 = 0o777;
 
 /// Ports below are the host's services and root's own.
 const FIRST_NAT_PORT: u16 = 1024;
@@ -122,11 +126,25 @@ pub(super) fn nat_ports(value: &DeValue<'_>) -> Parsed<PortRange> {
     Ok(range)
 }
 
+/// The mode of a file: who may read and write it.
+pub(super) fn mode(value: &DeValue<'_>) -> Parsed<u32> {
+    let expected = "expected the mode of a file such as \"660\"";
+    let text = string(value, "the mode of a file such as \"660\"")?;
+    let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if is_octal && mode <= ALL_MAY_ALL => Ok(mode),
+        _ => refuse(expected, "write three octal digits: for the owner, the group and all others"),
+    }
+}
+
 /// `user:password`.
-pub(super) fn account(value: &DeValue<'_>) -> Parsed<String> {
-    match string(value, "\"user:password\"")?.split_once(':') {
-        Some((user, password)) if !user.is_empty() => Ok(format!("{user}:{password}")),
-        _ => refuse("expected \"user:password\"", "write the user's name, \":\" and the password"),
+pub(super) fn account(value: &DeValue<'_>) -> Parsed<Account> {
+    match Account::parse(string(value, "\"user:password\"")?) {
+        Some(account) => Ok(account),
+        None => refuse(
+            "expected \"user:password\"",
+            "write the user's name, \":\" and the password, or what `xlb hash-password` prints for it",
+        ),
     }
 }
 

@@ -70,6 +70,9 @@ pub struct ServerStatus {
     /// What the operator wants of it.
     #[serde(default)]
     pub admin: Admin,
+    /// Whether the operator has turned its health checks off; it stays UP or DOWN as it was.
+    #[serde(default)]
+    pub checks_off: bool,
     /// Whether it is used only when no other can be.
     #[serde(default)]
     pub backup: bool,
@@ -115,6 +118,12 @@ impl ServerStatus {
     #[must_use]
     pub fn effective_weight(&self) -> u32 {
         self.runtime_weight.unwrap_or(self.weight)
+    }
+
+    /// Whether its health checks, if it has any, are to be made.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.admin != Admin::Maint && !self.checks_off
     }
 
     /// Whether it may get new connections: it is UP, in use, and has a weight.
@@ -189,6 +198,14 @@ pub struct History {
     pub downs: u64,
     /// How long it had been DOWN altogether when it last came UP, in ms.
     pub down_for: u64,
+}
+
+impl Standing {
+    /// As far from DOWN, or from UP, as can be.
+    #[must_use]
+    pub fn at_the_end(self, up: bool) -> Self {
+        Self { counter: if up { (self.rise + self.fall).saturating_sub(1) } else { 0 }, ..self }
+    }
 }
 
 impl History {
@@ -271,7 +288,7 @@ impl StatusBoard {
         page.length = text.len() as u64;
         page.sequence += 1;
         page.sequence_again = page.sequence;
-        self.pages.set((page.sequence % 2) as u32, page)
+        self.pages.set((page.sequence % 2) as u32, *page)
     }
 
     /// The status last written; an empty one if none was.
@@ -292,10 +309,15 @@ impl StatusBoard {
         (NAME, self.memory)
     }
 
-    fn newest(&self) -> Result<Page, Error> {
-        let (a, b) = (self.pages.get(0)?, self.pages.get(1)?);
+    fn newest(&self) -> Result<Box<Page>, Error> {
+        let (a, b) = (self.page(0)?, self.page(1)?);
         let whole = |page: &Page| page.sequence == page.sequence_again;
         Ok(if whole(&a) && (!whole(&b) || a.sequence >= b.sequence) { a } else { b })
+    }
+
+    /// Pages are large: a few of them on its stack are too much for a thread.
+    fn page(&self, number: u32) -> Result<Box<Page>, Error> {
+        self.pages.get(number).map(Box::new)
     }
 }
 
@@ -354,6 +376,7 @@ mod tests {
             weight: 256,
             runtime_weight: Some(256),
             admin: Admin::Maint,
+            checks_off: false,
             backup: false,
             leaving: false,
             came_back_at: Some(CENTURY),

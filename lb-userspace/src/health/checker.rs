@@ -73,6 +73,11 @@ enum Order {
         /// The server's counter of established connections.
         established: u64,
     },
+    /// It is UP or DOWN by the operator's word.
+    Set {
+        /// Which of them.
+        up: bool,
+    },
     /// Check in another way from now on.
     Change {
         check: Check,
@@ -140,6 +145,14 @@ impl Checker {
     pub fn connect_failed(&self, server: usize, failure: Failure, established: u64) {
         if let Some(followed) = self.servers.get(&server) {
             tell(followed, Order::ConnectFailed { failure, established });
+        }
+    }
+
+    /// A server is UP or DOWN from now on, by the operator's word, until its checks say otherwise. This
+    /// makes no event.
+    pub fn set(&self, server: usize, up: bool) {
+        if let Some(followed) = self.servers.get(&server) {
+            tell(followed, Order::Set { up });
         }
     }
 
@@ -282,6 +295,10 @@ impl Follower {
             Order::ConnectFailed { failure, established } => {
                 return self.connect_failed(failure, established, current);
             }
+            Order::Set { up } => {
+                self.health.set(up, std::time::Instant::now());
+                self.connects.start_again();
+            }
             Order::Change { check, phase } => {
                 self.health.change_check(&check);
                 if check.interval != self.check.interval {
@@ -406,6 +423,27 @@ mod tests {
         drop(listener);
         let down: Vec<_> = until_down(&mut events).await;
         assert_eq!(down[down.len() - 3..], ["UP 2/3", "UP 1/3", "DOWN"]);
+    }
+
+    #[tokio::test]
+    async fn the_operators_word_holds_until_checks_say_otherwise() {
+        let (socket, address) = reserve();
+        let _listener = socket.listen(8).unwrap();
+        let (sender, mut events) = mpsc::channel(1);
+        let checker = Checker::start(&[target(7, address, INTERVAL)], &sender);
+        next(&mut events).await;
+        checker.set(7, false);
+        let mut shown = Vec::new();
+        loop {
+            let event = next(&mut events).await;
+            shown.push(event.health.to_string());
+            if let Some(transition) = event.transition {
+                assert_eq!(transition, Transition::Up);
+                break;
+            }
+            assert!(shown.len() < 100, "{shown:?}");
+        }
+        assert_eq!(shown[shown.len() - 2..], ["DOWN 1/2", "UP"]);
     }
 
     async fn until_down(events: &mut mpsc::Receiver<Event>) -> Vec<String> {

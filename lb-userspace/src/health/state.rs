@@ -214,6 +214,14 @@ impl Health {
         self.take(result, 0)
     }
 
+    /// The server is UP or DOWN from `now` on by the operator's word, as far from the other as it can be.
+    pub fn set(&mut self, up: bool, now: Instant) {
+        if self.is_up() != up {
+            self.changed_at = now;
+        }
+        self.counter = if up { self.perfect() } else { 0 };
+    }
+
     fn take(&mut self, result: CheckResult, counter: u32) -> Option<Transition> {
         let was_up = self.is_up();
         self.counter = counter;

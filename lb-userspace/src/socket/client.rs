@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Command, Complaint};
+use super::{Command, Complaint, OWN_VERB};
 
 /// How long an agent may take: a reload asks the kernel for routes, and no more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ pub enum NoAnswer {
 pub fn ask(path: &Path, command: &Command) -> Result<Result<(), Complaint>, NoAnswer> {
     let answer = connect(path).and_then(|mut stream| {
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{command}\n").as_bytes())?;
+        stream.write_all(format!("{OWN_VERB} {command}\n").as_bytes())?;
         stream.shutdown(Shutdown::Write)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

@@ -1,4 +1,4 @@
-//! What can be asked of the agent, as a line of text.
+//! What the agent can be asked to do, and how the command line writes it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::dataplane::status::Admin;
 /// Something that the agent is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `set server <backend>/<name> …`
+    /// Something with a server.
     Server {
         /// The backend's name.
         backend: String,
@@ -19,7 +19,7 @@ pub enum Command {
         /// What is to become of it.
         change: ServerChange,
     },
-    /// `reload`
+    /// `reload`: to read the configuration again.
     Reload,
 }
 
@@ -28,8 +28,43 @@ pub enum Command {
 pub enum ServerChange {
     /// `state ready`, `state drain` or `state maint`
     State(Admin),
-    /// `weight <n>`
-    Weight(u32),
+    /// `weight <n>` or `weight <n>%`
+    Weight(Weight),
+    /// `health up` or `health down`: it is taken for UP or DOWN, until its checks say otherwise.
+    Health {
+        /// Which of them.
+        up: bool,
+    },
+    /// `health checks on` or `health checks off`
+    Checks {
+        /// Which of them.
+        on: bool,
+    },
+    /// `sessions ended`: all its connections are reset.
+    EndSessions,
+}
+
+/// A weight that the operator gives a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// This one, up to [`MAX_WEIGHT`].
+    Absolute(u32),
+    /// So many percent of the one that the configuration gives it.
+    Percent(u32),
+}
+
+impl Weight {
+    /// The weight of a server that has this one by the configuration.
+    #[must_use]
+    pub fn of(self, configured: u32) -> u32 {
+        match self {
+            Self::Absolute(weight) => weight,
+            Self::Percent(percent) => {
+                let weight = u64::from(configured) * u64::from(percent) / 100;
+                weight.min(MAX_WEIGHT.into()) as u32
+            }
+        }
+    }
 }
 
 /// A line that is no command.
@@ -71,7 +106,9 @@ impl ServerChange {
     /// A weight in digits.
     pub fn weight(text: &str) -> Result<Self, NotACommand> {
         let weight = text.parse().ok().filter(|weight| *weight <= MAX_WEIGHT);
-        weight.map(Self::Weight).ok_or_else(|| NotACommand::Weight(text.to_owned()))
+        weight
+            .map(|weight| Self::Weight(Weight::Absolute(weight)))
+            .ok_or_else(|| NotACommand::Weight(text.to_owned()))
     }
 
     /// A state by its name.
@@ -114,7 +151,11 @@ impl fmt::Display for ServerChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::State(state) => write!(f, "state {state}"),
-            Self::Weight(weight) => write!(f, "weight {weight}"),
+            Self::Weight(Weight::Absolute(weight)) => write!(f, "weight {weight}"),
+            Self::Weight(Weight::Percent(percent)) => write!(f, "weight {percent}%"),
+            Self::Health { up } => write!(f, "health {}", if *up { "up" } else { "down" }),
+            Self::Checks { on } => write!(f, "health checks {}", if *on { "on" } else { "off" }),
+            Self::EndSessions => f.write_str("sessions ended"),
         }
     }
 }
@@ -142,11 +183,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn percents_are_those_of_the_configuration_and_have_the_same_limit() {
+        assert_eq!(Weight::Absolute(7).of(100), 7);
+        assert_eq!(Weight::Percent(50).of(100), 50);
+        assert_eq!(Weight::Percent(50).of(1), 0);
+        assert_eq!(Weight::Percent(u32::MAX).of(256), MAX_WEIGHT);
+    }
+
     fn change() -> impl Strategy<Value = ServerChange> {
         prop_oneof![
             prop_oneof![Just(Admin::Ready), Just(Admin::Drain), Just(Admin::Maint)]
                 .prop_map(ServerChange::State),
-            (0..=MAX_WEIGHT).prop_map(ServerChange::Weight),
+            (0..=MAX_WEIGHT).prop_map(|weight| ServerChange::Weight(Weight::Absolute(weight))),
         ]
     }
 

@@ -7,38 +7,30 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{Gid, Group, chown};
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::{Command, Complaint, LONGEST, client};
-use crate::kind::Kind;
+use super::conversation::Conversation;
+use super::{Service, Watched, client};
+use crate::config::model as config;
 
-/// How long a client may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The most clients at once; others wait until the system has no room for more of them.
+const MOST_CLIENTS: usize = 64;
 
 /// How long the agent waits before it accepts again after it could not.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// A client's command, and where its answer goes.
-#[derive(Debug)]
-pub struct Request {
-    /// What is asked for.
-    pub command: Command,
-    /// Where the answer goes.
-    pub answer: oneshot::Sender<Result<(), Complaint>>,
-}
 
 /// Listens until it is dropped; the socket's file goes with it.
 #[derive(Debug)]
 pub struct Listener {
     path: PathBuf,
     inode: Option<u64>,
-    _task: JoinSet<()>,
+    socket: Option<UnixListener>,
+    task: JoinSet<()>,
 }
 
 /// The socket cannot be made.
@@ -46,13 +38,22 @@ pub struct Listener {
 pub enum BindError {
     /// Another agent listens.
     #[error(
-        "another agent listens on the control socket {path}; stop it first, or choose another one for this \
-         agent with --socket",
+        "another agent, or HAProxy, listens on the control socket {path}; stop it first, or choose another \
+         one for this agent with --socket or in [socket]",
         path = .0.display()
     )]
     Taken(PathBuf),
+    /// Nobody has the name of its group.
+    #[error("the control socket {path} is to belong to the group {group}, which this host does not have; \
+             make it, or name another one in [socket]", path = path.display())]
+    NoGroup {
+        /// The socket.
+        path: PathBuf,
+        /// The group.
+        group: String,
+    },
     /// Something else.
-    #[error("cannot make the control socket {path}: {source}; choose another place with --socket", path = path.display())]
+    #[error("cannot make the control socket {path}: {source}; choose another place with --socket or in [socket]", path = path.display())]
     Failed {
         /// The socket.
         path: PathBuf,
@@ -62,18 +63,26 @@ pub enum BindError {
 }
 
 impl Listener {
-    /// Listens at `path`, where nobody but the owner may connect. The file of an agent that is gone
-    /// is replaced. Must be called in a tokio runtime.
-    pub fn bind(path: &Path, requests: mpsc::Sender<Request>) -> Result<Self, BindError> {
-        let failed = |source| BindError::Failed { path: path.to_owned(), source };
+    /// Makes the socket. The file of an agent that is gone is replaced. Whoever connects waits until there is
+    /// somebody to [`serve`](Self::serve) them. Must be called in a tokio runtime.
+    pub fn bind(config: &config::Socket) -> Result<Self, BindError> {
+        let path = &config.path;
+        let failed = |source| BindError::Failed { path: path.clone(), source };
         if client::is_answered(path) {
-            return Err(BindError::Taken(path.to_owned()));
+            return Err(BindError::Taken(path.clone()));
         }
+        let group = config.group.as_deref().map(|group| find_group(path, group)).transpose()?;
         make_room(path).map_err(failed)?;
-        let listener = bind_private(path).map_err(failed)?;
+        let socket = bind_private(path, config.mode, group).map_err(failed)?;
         let inode = inode(path);
-        let task = JoinSet::from_iter([accept(listener, requests)]);
-        Ok(Self { path: path.to_owned(), inode, _task: task })
+        Ok(Self { path: path.clone(), inode, socket: Some(socket), task: JoinSet::new() })
+    }
+
+    /// Serves its clients from now on.
+    pub fn serve<W: Watched>(&mut self, service: Service<W>) {
+        if let Some(socket) = self.socket.take() {
+            self.task.spawn(accept(socket, service));
+        }
     }
 }
 
@@ -106,12 +115,21 @@ fn is_socket(metadata: &fs::Metadata) -> bool {
     metadata.file_type().is_socket()
 }
 
-/// Listens only once the file has its mode: before that, nobody can connect.
-fn bind_private(path: &Path) -> io::Result<UnixListener> {
+fn find_group(path: &Path, name: &str) -> Result<Gid, BindError> {
+    let failed = |error: nix::Error| BindError::Failed { path: path.to_owned(), source: error.into() };
+    let group = Group::from_name(name).map_err(failed)?;
+    group
+        .map(|group| group.gid)
+        .ok_or_else(|| BindError::NoGroup { path: path.to_owned(), group: name.to_owned() })
+}
+
+/// Listens only once the file has its group and mode: before that, nobody can connect.
+fn bind_private(path: &Path, mode: u32, group: Option<Gid>) -> io::Result<UnixListener> {
     const BACKLOG: i32 = 16;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    chown(path, None, group)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     UnixListener::from_std(OwnedFd::from(socket).into())
@@ -121,77 +139,65 @@ fn inode(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|metadata| metadata.ino())
 }
 
-async fn accept(listener: UnixListener, requests: mpsc::Sender<Request>) {
+async fn accept<W: Watched>(listener: UnixListener, service: Service<W>) {
     let mut clients = JoinSet::new();
     loop {
+        while clients.try_join_next().is_some() {}
+        if clients.len() >= MOST_CLIENTS {
+            clients.join_next().await;
+            continue;
+        }
         match listener.accept().await {
             Ok((stream, _)) => {
-                clients.spawn(serve(stream, requests.clone()));
+                clients.spawn(serve(stream, service.clone()));
             }
             Err(error) => {
                 warn!("control socket: {error}");
                 sleep(PAUSE).await;
             }
         }
-        while clients.try_join_next().is_some() {}
     }
 }
 
-async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>) {
-    if let Err(error) = converse(stream, requests).await {
+async fn serve<W: Watched>(stream: UnixStream, service: Service<W>) {
+    if let Err(error) = Conversation::new(stream, service).run().await {
         debug!("control socket: {error}");
     }
 }
 
-/// Reads one command and writes the answer.
-async fn converse(mut stream: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {
-    let (reader, mut writer) = stream.split();
-    let mut line = String::new();
-    timeout(PATIENCE, BufReader::new(reader.take(LONGEST)).read_line(&mut line)).await??;
-    if line.trim().is_empty() {
-        // Somebody has only looked whether there is an agent.
-        return Ok(());
-    }
-    let outcome = match line.parse::<Command>() {
-        Ok(command) => ask(command, requests).await,
-        Err(error) => Err(Complaint::wrong(error)),
-    };
-    let answer = outcome.map_or_else(|complaint| complaint.to_line(), |()| String::new());
-    // HAProxy ends an answer with an empty line.
-    writer.write_all(format!("{answer}\n").as_bytes()).await
-}
-
-async fn ask(command: Command, requests: mpsc::Sender<Request>) -> Result<(), Complaint> {
-    let (answer, answered) = oneshot::channel();
-    let ending = || Complaint { kind: Kind::Environment, text: "the agent is ending".to_owned() };
-    requests.send(Request { command, answer }).await.map_err(|_| ending())?;
-    answered.await.map_err(|_| ending())?
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::socket::{ServerChange, ask};
+    use tokio::time::timeout;
 
-    /// Refuses every request with its own words.
-    async fn echo(mut requests: mpsc::Receiver<Request>) {
-        while let Some(Request { command, answer }) = requests.recv().await {
-            let _ = answer.send(Err(Complaint::wrong(command)));
-        }
+    use super::*;
+    use crate::socket::service::tests::{Still, refusing};
+    use crate::socket::{Command, ServerChange, Weight, ask};
+
+    fn at(path: &Path) -> config::Socket {
+        config::Socket { path: path.to_owned(), ..config::Socket::default() }
     }
 
     fn listen(path: &Path) -> Result<Listener, BindError> {
-        let (sender, requests) = mpsc::channel(1);
-        tokio::spawn(echo(requests));
-        Listener::bind(path, sender)
+        listen_as(&at(path))
+    }
+
+    fn listen_as(config: &config::Socket) -> Result<Listener, BindError> {
+        let mut listener = Listener::bind(config)?;
+        listener.serve(refusing(Still::default(), config.timeout));
+        Ok(listener)
     }
 
     async fn asked(path: &Path) -> String {
         let path = path.to_owned();
-        let command = Command::server("k8s/bettley", ServerChange::Weight(3)).expect("a server");
+        let change = ServerChange::Weight(Weight::Absolute(3));
+        let command = Command::server("k8s/bettley", change).expect("a server");
         let answer = tokio::task::spawn_blocking(move || ask(&path, &command)).await;
         let answer = answer.expect("the client ends").map_err(|error| error.to_string());
         answer.map_or_else(|error| error, |outcome| outcome.expect_err("it refuses").to_string())
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("is there").permissions().mode() & 0o777
     }
 
     #[tokio::test]
@@ -200,11 +206,44 @@ mod tests {
         let path = directory.path().join("run/xlb.sock");
         let listener = listen(&path).expect("listens");
         assert_eq!(asked(&path).await, "set server k8s/bettley weight 3");
-        let mode = fs::metadata(&path).expect("is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(mode(&path), 0o600);
         drop(listener);
         assert!(!path.exists());
         assert!(asked(&path).await.starts_with("no agent at"));
+    }
+
+    #[tokio::test]
+    async fn others_are_let_in_by_mode_and_group() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("xlb.sock");
+        let own = Group::from_gid(nix::unistd::getegid()).expect("can be asked").expect("has a name").name;
+        let config = config::Socket { mode: 0o660, group: Some(own), ..at(&path) };
+        let _listener = listen_as(&config).expect("listens");
+        assert_eq!(mode(&path), 0o660);
+        assert_eq!(fs::metadata(&path).expect("is there").gid(), nix::unistd::getegid().as_raw());
+    }
+
+    #[tokio::test]
+    async fn a_group_that_there_is_not_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("xlb.sock");
+        let config = config::Socket { group: Some("no-such-group".into()), ..at(&path) };
+        let error = listen_as(&config).map(drop).expect_err("nobody has this name");
+        assert!(matches!(error, BindError::NoGroup { .. }), "{error}");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn who_comes_before_there_is_an_answer_waits_for_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = at(&directory.path().join("xlb.sock"));
+        let mut listener = Listener::bind(&config).expect("listens");
+        let waiting = asked(&config.path);
+        let serving = async {
+            tokio::task::yield_now().await;
+            listener.serve(refusing(Still::default(), config.timeout));
+        };
+        assert_eq!(tokio::join!(waiting, serving).0, "set server k8s/bettley weight 3");
     }
 
     #[tokio::test]
@@ -226,5 +265,35 @@ mod tests {
         fs::write(&path, "precious").expect("writes");
         assert!(matches!(listen(&path), Err(BindError::Failed { .. })));
         assert_eq!(fs::read_to_string(&path).expect("is there"), "precious");
+    }
+
+    #[tokio::test]
+    async fn more_clients_than_there_is_room_for_wait_until_others_have_gone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("xlb.sock");
+        let config = config::Socket { timeout: Duration::from_secs(3600), ..at(&path) };
+        let _listener = listen_as(&config).expect("listens");
+        let mut idle = Vec::new();
+        for _ in 0..MOST_CLIENTS {
+            idle.push(UnixStream::connect(&path).await.expect("is let in"));
+        }
+        let mut late = tokio::spawn({
+            let path = path.clone();
+            async move { asked(&path).await }
+        });
+        timeout(Duration::from_millis(100), &mut late).await.expect_err("there is no room yet");
+        let answer = exchange(idle.remove(0), "show version\n").await;
+        assert_eq!(answer, format!("{}\n\n", crate::stats::haproxy::version()));
+        assert_eq!(late.await.expect("it ends"), "set server k8s/bettley weight 3");
+        drop(idle);
+    }
+
+    /// Says something, and returns all that is said until the agent has ended the conversation.
+    async fn exchange(mut stream: UnixStream, says: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        stream.write_all(says.as_bytes()).await.expect("can be said");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("can be heard");
+        answer
     }
 }

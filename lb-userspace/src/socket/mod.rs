@@ -1,20 +1,24 @@
-//! The control socket: how the command line talks to a running agent.
+//! The control socket: HAProxy's runtime API, and how the command line talks to a running agent.
 //!
-//! A client sends one line, in the words of HAProxy's runtime API, and reads the answer to its end.
-//! An empty answer is success; anything else says what is wrong, behind its [kind](crate::kind).
+//! A client sends lines and gets an answer to each command ([`conversation`]). What HAProxy's words ask for
+//! is read and answered in [`runtime`]: what only shows something, from a view of the balancer; what changes
+//! something, by the agent's main loop, as a [`Request`]. A line that begins with `xlb` is one of the command
+//! line's own: an empty answer is success, and anything else says what is wrong, behind its
+//! [kind](crate::kind).
 
 mod client;
 mod command;
 mod complaint;
+mod conversation;
 mod listener;
+mod runtime;
+mod service;
 
 pub use client::{NoAnswer, ask};
-pub use command::{Command, NotACommand, ServerChange};
+pub use command::{Command, NotACommand, ServerChange, Weight};
 pub use complaint::Complaint;
-pub use listener::{BindError, Listener, Request};
+pub use listener::{BindError, Listener};
+pub use service::{Request, Service, Watched};
 
-/// Where the socket of the host's one agent is.
-pub const DEFAULT_PATH: &str = "/run/xlb/xlb.sock";
-
-/// The longest line that is read, in bytes.
-const LONGEST: u64 = 4096;
+/// The word that the command line's own lines begin with.
+const OWN_VERB: &str = "xlb";

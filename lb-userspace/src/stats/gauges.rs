@@ -66,6 +66,13 @@ impl Gauges {
         }
     }
 
+    /// Lets the highest values begin anew, from what there is at the next look.
+    pub fn forget_highest(&mut self) {
+        for gauge in self.gauges.values_mut() {
+            (gauge.highest_rate, gauge.highest_open) = (0, 0);
+        }
+    }
+
     /// What was seen of one of them; nothing of what is not there.
     #[must_use]
     pub fn of(&self, whose: &Whose) -> Gauge {
@@ -153,6 +160,14 @@ mod tests {
     fn a_counter_that_begins_anew_is_no_rate() {
         let gauges = looked(&[(0, 100, 1), (1_000, 5, 1)]);
         assert_eq!(gauges.of(&SERVER()).highest_rate, 0);
+    }
+
+    #[test]
+    fn the_highest_values_begin_anew() {
+        let mut gauges = looked(&[(0, 100, 9), (1_000, 200, 2)]);
+        gauges.forget_highest();
+        let gauge = gauges.of(&SERVER());
+        assert_eq!((gauge.rate, gauge.highest_rate, gauge.highest_open), (100, 0, 0));
     }
 
     #[test]

@@ -9,10 +9,12 @@ mod gauges;
 pub mod haproxy;
 pub(crate) mod human;
 mod json;
+mod metrics;
 mod outages;
 mod snapshot;
 mod style;
 mod table;
+mod timeline;
 mod view;
 
 pub use connections::{Connection, connections_json, connections_table};
@@ -20,6 +22,7 @@ pub use filter::{ClientFilter, Filter, FilterError, parse_state};
 pub use gauges::{Gauge, Gauges, Whose};
 pub use json::json;
 pub(crate) use json::pretty;
+pub use metrics::metrics;
 pub use outages::{Outage, Outages};
 pub use snapshot::{Agent, Check, Frontend, Local, Reason, Server, ServerState, Snapshot, Traffic};
 pub use style::Style;
@@ -28,4 +31,5 @@ pub(crate) use table::last_check;
 pub use table::table;
 #[cfg(test)]
 pub(crate) use table::tests as table_tests;
+pub use timeline::{Point, Timeline};
 pub use view::{Process, View};

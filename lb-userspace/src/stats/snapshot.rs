@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use super::json;
-use crate::dataplane::status::{History, Standing};
+use crate::dataplane::status::{Admin, History, Standing};
 
 /// Everything that `xlb stats` shows.
 #[derive(Clone, Debug)]
@@ -113,6 +113,12 @@ pub struct Server {
     pub backup: bool,
     /// Whether it is used.
     pub state: ServerState,
+    /// What the operator wants of it.
+    #[serde(skip)]
+    pub admin: Admin,
+    /// Whether the operator has turned its health checks off.
+    #[serde(skip)]
+    pub checks_off: bool,
     /// The state in full, as HAProxy shows it: `UP 2/3`.
     pub status: String,
     /// How long it has been in this state, in milliseconds in JSON; none without a check.

@@ -155,7 +155,7 @@ pub(crate) mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::dataplane::status::{History, Standing};
+    use crate::dataplane::status::{Admin, History, Standing};
     use crate::stats::{Check, Traffic};
 
     const TRAFFIC: Traffic = Traffic { bytes_in: 1536, bytes_out: 3 << 20, packets_in: 12, packets_out: 34 };
@@ -173,6 +173,8 @@ pub(crate) mod tests {
             configured_weight: 1,
             backup: false,
             state,
+            admin: Admin::Ready,
+            checks_off: false,
             status: status.into(),
             since: Some(Duration::from_secs(61)),
             check: None,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Gauges, Outages, Snapshot};
+use super::{Gauges, Outages, Snapshot, Timeline};
 
 /// The balancer at one moment, with what was seen before.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct View {
     pub gauges: Gauges,
     /// When backends had no server.
     pub outages: Outages,
+    /// The last minutes.
+    pub timeline: Timeline,
     /// The agent that shows it.
     pub process: Process,
 }

@@ -55,7 +55,7 @@ proptest! {
 
     #[test]
     fn any_setting_is_translated(
-        text in damaged(SEED, r#" ?(server|bind|timeout|stats|log|option|mode|listen|defaults)( [\\a-z0-9."'#:$-]{0,9}){0,4}"#),
+        text in damaged(SEED, r#" ?(server|bind|timeout|stats|stats socket|log|option|mode|listen|defaults)( [\\a-z0-9."'#:$-]{0,9}){0,4}"#),
     ) {
         translates_or_explains(&text);
     }

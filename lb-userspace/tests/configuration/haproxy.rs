@@ -256,9 +256,44 @@ const LINES: &[Line] = &[
     },
     Line {
         section: "global",
-        text: "stats socket /run/haproxy.sock",
+        text: "stats socket /run/haproxy/admin.sock mode 660 group haproxy level admin expose-fd listeners",
+        toml: r#"# The control socket, for HAProxy's commands.
+[socket]
+path = "/run/haproxy/admin.sock"
+mode = "660"
+group = "haproxy""#,
+        note: "stats socket /run/haproxy/admin.sock mode 660 group haproxy level admin expose-fd listeners: \
+               `expose-fd` is not needed: connections outlive xlb's agent",
+    },
+    Line {
+        section: "global",
+        text: "stats socket unix@/run/haproxy.sock mode 666 level operator",
+        toml: "[socket]\npath = \"/run/haproxy.sock\"\n",
+        note: "stats socket unix@/run/haproxy.sock mode 666 level operator: level operator is not carried: who can \
+               connect to xlb's control socket may do everything, so nobody but root may; mode and group in \
+               [socket] let others in",
+    },
+    Line {
+        section: "global",
+        text: "stats socket /run/haproxy.sock mode 666 user haproxy",
+        toml: "[socket]\npath = \"/run/haproxy.sock\"\n",
+        note: "stats socket /run/haproxy.sock mode 666 user haproxy: `user` is not carried: xlb has no counterpart\n\
+               stats socket /run/haproxy.sock mode 666 user haproxy: level operator is not carried: who can \
+               connect to xlb's control socket may do everything, so nobody but root may; mode and group in \
+               [socket] let others in",
+    },
+    Line {
+        section: "global",
+        text: "stats socket ipv4@127.0.0.1:9999 level admin",
         toml: "",
-        note: "stats socket /run/haproxy.sock: not carried: xlb's control socket is /run/xlb/xlb.sock, or what --socket says",
+        note: "stats socket ipv4@127.0.0.1:9999 level admin: not carried: xlb's control socket is a file",
+    },
+    Line { section: "global", text: "stats timeout 30s", toml: "[socket]\ntimeout = \"30s\"\n", note: "" },
+    Line {
+        section: "global",
+        text: "stats maxconn 10",
+        toml: "",
+        note: "stats maxconn 10: not carried: xlb has no counterpart",
     },
     Line {
         section: "global",

@@ -632,6 +632,35 @@ backend = "k8s-api-server"
         with: "",
         message: "xlb.toml:1: frontend: missing; add [[frontend]] with name, bind and backend",
     },
+    // The control socket.
+    Wrong {
+        replace: BACKEND,
+        with: r#"[socket]
+path = "admin.sock"
+mode = 660
+group = ""
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: socket.path = "admin.sock": expected an absolute path; begin it with "/"
+xlb.toml:12: socket.mode = 660: expected the mode of a file such as "660"; write it in double quotes
+xlb.toml:13: socket.group = "": expected a text that is not empty; write a text, or remove the line"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[socket]
+mode = "rw-"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: socket.mode = "rw-": expected the mode of a file such as "660"; write three octal digits: for the owner, the group and all others"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[socket]
+mode = "1777"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: socket.mode = "1777": expected the mode of a file such as "660"; write three octal digits: for the owner, the group and all others"#,
+    },
     // The statistics page and the log.
     Wrong {
         replace: BACKEND,
@@ -644,11 +673,32 @@ bind = "*:8404"
     Wrong {
         replace: BACKEND,
         with: r#"[stats]
+bind = "0.0.0.0:6443"
+
+[metrics]
+bind = "0.0.0.0:6443"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: stats.bind = "0.0.0.0:6443": frontend.k8s-api-server.bind in line 7 takes these connections; choose another port
+xlb.toml:14: metrics.bind = "0.0.0.0:6443": frontend.k8s-api-server.bind in line 7 takes these connections; choose another port
+xlb.toml:14: metrics.bind = "0.0.0.0:6443": stats.bind in line 11 listens there already; choose another port, or use /metrics of [stats]"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[metrics]
+bind = "0.0.0.0:10240"
+
+[[backend]]"#,
+        message: r#"xlb.toml:11: metrics.bind = "0.0.0.0:10240": its port is one of the NAT ports 10240-32767; use a port outside, or set nat_ports to another range"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[stats]
 bind = "0.0.0.0:8404"
 auth = "secret"
 
 [[backend]]"#,
-        message: r#"xlb.toml:12: stats.auth: expected "user:password"; write the user's name, ":" and the password"#,
+        message: r#"xlb.toml:12: stats.auth: expected "user:password"; write the user's name, ":" and the password, or what `xlb hash-password` prints for it"#,
     },
     Wrong {
         replace: BACKEND,

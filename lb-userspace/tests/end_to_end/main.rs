@@ -3,6 +3,10 @@
 //! The network consists of namespaces, so these tests need root: `cargo xtask test` runs them.
 
 mod agent;
+mod control_abuse;
+mod control_changes;
+mod control_socket;
+mod control_tools;
 mod every_client;
 mod failover;
 mod filter;
@@ -25,6 +29,7 @@ mod selftest;
 mod servers;
 mod short_connections;
 mod stage;
+mod statistics;
 mod survival;
 mod switch_reboot;
 mod terminal;

@@ -76,7 +76,11 @@ fn lab() -> Vec<Package> {
         ("curl", "curl", "is the client in front of it"),
         ("ping", "iputils-ping", "asks whether the balancer's host still answers"),
         ("tcpdump", "tcpdump", "captures what the balancer sent"),
-        ("tmux", "tmux", "is the terminal that programs draw on"),
+        ("socat", "socat", "says commands to the balancer's control socket"),
+        ("hatop", "hatop", "shows what it says on a terminal"),
+        ("tmux", "tmux", "is that terminal"),
+        ("prometheus-haproxy-exporter", "prometheus-haproxy-exporter", "makes metrics of what it says"),
+        ("promtool", "prometheus", "finds what is wrong with metrics"),
     ])
 }
 

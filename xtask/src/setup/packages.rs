@@ -6,7 +6,7 @@ use super::service;
 use crate::{privilege, process};
 
 /// Services that come with packages of which we want the program alone.
-const SERVICES: [&str; 2] = ["nginx", "haproxy"];
+const SERVICES: [&str; 4] = ["nginx", "haproxy", "prometheus", "prometheus-haproxy-exporter"];
 
 /// A package to install.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use super::log::Target;
 use super::outline::{Backend, Check, Frontend, Outline, Stats, Timeouts};
 use super::server::Server;
+use super::socket::Socket;
 
 /// The text of `xlb.toml`.
 pub(super) fn toml(outline: &Outline) -> String {
@@ -22,8 +23,17 @@ pub(super) fn toml(outline: &Outline) -> String {
     comment(root, "max_connections", "# The limit of a frontend that has none of its own.\n");
     root["frontend"] = tables(&outline.frontends, frontend);
     root["backend"] = tables(&outline.backends, backend);
+    if let Some(settings) = &outline.socket {
+        let head = "# The control socket, for HAProxy's commands.";
+        root["socket"] = Item::Table(headed(head, socket(settings)));
+    }
     if let Some(page) = &outline.stats {
         root["stats"] = Item::Table(headed("# The statistics page.", stats(page)));
+    }
+    if let Some(bind) = &outline.metrics {
+        let mut table = Table::new();
+        text(&mut table, "bind", bind);
+        root["metrics"] = Item::Table(headed("# Metrics for Prometheus.", table));
     }
     if outline.tcplog || !outline.log_targets.is_empty() {
         root["log"] = Item::Table(headed("# What is logged, and where to.", log(outline)));
@@ -95,6 +105,15 @@ fn server(server: &Server) -> Table {
     number(&mut table, "weight", disabled.or_else(|| server.options.weight.clone()).as_ref());
     flag(&mut table, "backup", server.options.backup);
     optional(&mut table, "slow_start", server.options.slowstart.as_ref().map(|time| &time.text));
+    table
+}
+
+fn socket(socket: &Socket) -> Table {
+    let mut table = Table::new();
+    optional(&mut table, "path", socket.path.as_ref());
+    optional(&mut table, "mode", socket.mode.as_ref());
+    optional(&mut table, "group", socket.group.as_ref());
+    optional(&mut table, "timeout", socket.timeout.as_ref().map(|time| &time.text));
     table
 }
 

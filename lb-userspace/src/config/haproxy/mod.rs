@@ -13,6 +13,7 @@ mod outline;
 mod proxy;
 mod section;
 mod server;
+mod socket;
 mod source;
 mod stats;
 mod time;

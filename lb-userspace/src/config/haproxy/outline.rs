@@ -2,6 +2,7 @@
 
 use super::log::Target;
 use super::server::Server;
+use super::socket::Socket;
 use super::stats::Page;
 
 /// The whole file.
@@ -15,7 +16,10 @@ pub(super) struct Outline {
     pub max_connections: Option<String>,
     pub frontends: Vec<Frontend>,
     pub backends: Vec<Backend>,
+    pub socket: Option<Socket>,
     pub stats: Option<Stats>,
+    /// The address that only metrics are served at.
+    pub metrics: Option<String>,
     pub tcplog: bool,
     pub log_targets: Vec<Target>,
 }

@@ -37,6 +37,8 @@ pub(super) struct Proxy {
     pub tcplog: Option<usize>,
     pub httpchk: HttpCheck,
     pub page: Option<Page>,
+    /// Whether it has HAProxy's own exporter of metrics.
+    pub exports: bool,
     pub targets: Vec<Target>,
     pub servers: Vec<Server>,
     /// Worth saying if the proxy is carried.
@@ -70,6 +72,7 @@ impl Proxy {
             source: None,
             tcplog: None,
             httpchk: HttpCheck::default(),
+            exports: false,
             page: None,
             targets: Vec::new(),
             servers: Vec::new(),
@@ -155,6 +158,7 @@ impl Proxy {
             ["stats", ..] => {
                 self.page.get_or_insert_default().apply(setting, &mut self.notes);
             }
+            ["http-request", "use-service", "prometheus-exporter", ..] => self.exports = true,
             ["log", ..] => self.targets.extend(log::target(setting, &mut self.notes)),
             // Of two kinds of checks the later one holds; xlb's own check over TCP does just that.
             ["option", "tcp-check"] => self.httpchk.line = None,

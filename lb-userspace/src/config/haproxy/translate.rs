@@ -8,6 +8,7 @@ use super::note::Note;
 use super::outline::{Backend, Frontend, Outline, Stats};
 use super::proxy::{Proxy, Said};
 use super::section::{Kind, Section};
+use super::socket::Socket;
 use super::source;
 use super::stats::Page;
 use super::uncarried;
@@ -24,6 +25,7 @@ const HAPROXY_STATS_URI: &str = "/haproxy?stats";
 struct Translation {
     max_connections: Option<Said<String>>,
     targets: Vec<Target>,
+    socket: Option<Socket>,
     defaults: Vec<Proxy>,
     proxies: Vec<Proxy>,
     notes: Vec<Note>,
@@ -81,6 +83,7 @@ impl Translation {
                     let value = setting.words.get(1).cloned();
                     self.max_connections = value.map(|value| Said { line: setting.line, value });
                 }
+                "stats" => self.socket.get_or_insert_default().apply(setting, &mut self.notes),
                 "log" => self.targets.extend(log::target(setting, &mut self.notes)),
                 _ => self.notes.push(setting.note(uncarried::reason(&setting.words))),
             }
@@ -94,6 +97,7 @@ impl Translation {
     ) -> Outline {
         let proxies = std::mem::take(&mut self.proxies);
         let stats = self.stats(&proxies);
+        let metrics = self.metrics(&proxies);
         let carried: Vec<&Proxy> = proxies.iter().filter(|proxy| proxy.is_tcp()).collect();
         let clients: Vec<&Proxy> = carried.iter().copied().filter(|proxy| proxy.has_clients()).collect();
         let frontends: Vec<Frontend> = clients.iter().flat_map(|proxy| self.frontends(proxy)).collect();
@@ -118,7 +122,9 @@ impl Translation {
             max_connections: self.max_connections(&frontends),
             frontends,
             backends,
+            socket: self.socket.take().filter(|socket| *socket != Socket::default()),
             stats,
+            metrics,
             tcplog: clients.iter().any(|proxy| proxy.tcplog.is_some()),
             log_targets: std::mem::take(&mut self.targets),
         }
@@ -127,7 +133,7 @@ impl Translation {
     /// The statistics page; what else does not forward TCP gets a note.
     fn stats(&mut self, proxies: &[Proxy]) -> Option<Stats> {
         let mut stats = None;
-        for proxy in proxies.iter().filter(|proxy| !proxy.is_tcp()) {
+        for proxy in proxies.iter().filter(|proxy| !proxy.is_tcp() && !is_exporter(proxy)) {
             match proxy.page.as_ref().zip(proxy.binds.first()) {
                 Some((page, bind)) if stats.is_none() => stats = Some(self.page(proxy, page.clone(), bind)),
                 _ => self.notes.push(proxy.no_tcp()),
@@ -137,14 +143,30 @@ impl Translation {
     }
 
     fn page(&mut self, proxy: &Proxy, mut page: Page, bind: &Said<String>) -> Stats {
-        let carried = format!("its statistics page is carried as [stats], but {}", pending::STATS);
-        self.notes.push(proxy.note(&carried));
+        if proxy.exports {
+            self.notes.push(
+                proxy.note("its metrics are carried: they are at /metrics of [stats], for the same account"),
+            );
+        }
         self.notes.extend(proxy.notes.iter().cloned());
         if proxy.backend_name().is_some() {
             self.notes.push(proxy.note("nothing but its statistics page is carried: xlb forwards TCP only"));
         }
         page.uri.get_or_insert_with(|| HAPROXY_STATS_URI.to_owned());
         Stats { bind: any_address(&bind.value), page }
+    }
+
+    /// The address of the first proxy that serves nothing but metrics.
+    fn metrics(&mut self, proxies: &[Proxy]) -> Option<String> {
+        let mut metrics = None;
+        for proxy in proxies.iter().filter(|proxy| is_exporter(proxy)) {
+            self.notes.extend(proxy.notes.iter().cloned());
+            match proxy.binds.first() {
+                Some(bind) if metrics.is_none() => metrics = Some(any_address(&bind.value)),
+                _ => self.notes.push(proxy.no_tcp()),
+            }
+        }
+        metrics
     }
 
     /// A frontend for each address of a proxy.
@@ -258,4 +280,9 @@ fn any_address(bind: &str) -> String {
         port if port.starts_with(':') => format!("0.0.0.0{port}"),
         address => address.to_owned(),
     }
+}
+
+/// Whether a proxy serves metrics and no page.
+fn is_exporter(proxy: &Proxy) -> bool {
+    !proxy.is_tcp() && proxy.exports && proxy.page.is_none()
 }

@@ -10,7 +10,6 @@ pub(super) fn reason(words: &[String]) -> &'static str {
         "daemon" | "pidfile" | "master-worker" | "nbproc" | "nbthread" | "cpu-map" | "cpu-policy" => {
             "not carried: the kernel does the work of HAProxy's processes, and the agent is one service"
         }
-        "stats" => "not carried: xlb's control socket is /run/xlb/xlb.sock, or what --socket says",
         "option" if second.ends_with("-check") || second.ends_with("chk") => {
             "carried as a TCP check, which opens a connection and closes it"
         }

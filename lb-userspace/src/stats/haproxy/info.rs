@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use super::{VERSION, Value};
+use super::{Value, version};
 use crate::clock;
 use crate::stats::{Frontend, View, Whose};
+
+/// When HAProxy 2.6.0 came out: tools expect a date, and show it.
+const RELEASE_DATE: &str = "2022/05/31";
 
 /// One line of it.
 #[derive(Clone, Debug)]
@@ -33,10 +36,11 @@ pub fn info(view: &View) -> Vec<Info> {
     let capacity: u64 = view.snapshot.servers.iter().map(|server| u64::from(server.slots)).sum();
     let (rate, highest_rate) = rates(view);
     let bytes: u64 = view.snapshot.frontends.iter().map(|frontend| frontend.traffic.bytes_out).sum();
-    let version = || text(format!("{VERSION}-xlb{}", env!("CARGO_PKG_VERSION")));
+    let version = || text(version());
     vec![
         line(0, "Name", "POS", text("xlb".to_owned()), "Product name"),
         line(1, "Version", "POS", version(), "The version of HAProxy whose formats these are, and ours"),
+        line(2, "Release_date", "POS", text(RELEASE_DATE.to_owned()), "Date of that version of HAProxy"),
         line(3, "Nbthread", "CGS", Value::U32(1), "Number of started threads"),
         line(4, "Nbproc", "CGS", Value::U32(1), "Number of started worker processes"),
         line(5, "Process_num", "KGP", Value::U32(1), "Relative worker process number"),
@@ -48,12 +52,17 @@ pub fn info(view: &View) -> Vec<Info> {
         line(17, "CurrConns", "MGP", Value::up_to_u32(open), "Current number of connections"),
         line(18, "CumConns", "MCP", Value::up_to_u32(connections), "Total number of connections"),
         line(19, "CumReq", "MCP", zero(), "Total number of requests"),
+        line(23, "Maxpipes", "CLP", zero(), "Limit of pipes"),
+        line(24, "PipesUsed", "MGP", zero(), "Current number of pipes in use"),
+        line(25, "PipesFree", "MGP", zero(), "Current number of pipes that are not"),
         line(26, "ConnRate", "MRP", Value::up_to_u32(rate), "New connections over the last second"),
         line(27, "ConnRateLimit", "CLP", zero(), "Limit of ConnRate"),
         line(28, "MaxConnRate", "MMP", Value::up_to_u32(highest_rate), "Highest ConnRate since the start"),
         line(29, "SessRate", "MRP", Value::up_to_u32(rate), "New sessions over the last second"),
         line(30, "SessRateLimit", "CLP", zero(), "Limit of SessRate"),
         line(31, "MaxSessRate", "MRP", Value::up_to_u32(highest_rate), "Highest SessRate since the start"),
+        line(47, "Tasks", "MGP", zero(), "Current number of tasks"),
+        line(48, "Run_queue", "MGP", zero(), "Current number of them that wait for the processor"),
         line(50, "node", "COS", text(process.node.clone()), "Node name"),
         line(52, "Stopping", "MGP", zero(), "1 if the agent is stopping"),
         line(61, "TotalBytesOut", "MGP", Value::U64(bytes), "Bytes that were sent to clients"),

@@ -5,6 +5,7 @@
 mod column;
 mod csv;
 mod info;
+mod metrics;
 mod row;
 mod rows;
 mod typed;
@@ -13,6 +14,8 @@ mod value;
 pub use column::{Column, Kind};
 pub use csv::csv;
 pub use info::{Info, info};
+pub(crate) use metrics::escaped;
+pub use metrics::metrics;
 pub use row::Row;
 pub use rows::rows;
 pub use typed::{info_json, info_typed, json, typed};
@@ -21,15 +24,22 @@ pub use value::Value;
 /// The version of HAProxy whose formats these are. Tools look at it, and leave out what a version did not have.
 pub const VERSION: &str = "2.6";
 
+/// That version, and ours.
+#[must_use]
+pub fn version() -> String {
+    format!("{VERSION}-xlb{}", env!("CARGO_PKG_VERSION"))
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::stats::table_tests::snapshot;
-    use crate::stats::{Gauges, Outages, Process, View};
+    use crate::stats::{Gauges, Outages, Process, Timeline, View};
 
-    fn view() -> View {
+    /// A view in which hardly anything is zero.
+    pub fn view() -> View {
         let (mut gauges, mut outages) = (Gauges::default(), Outages::default());
         let mut snapshot = snapshot();
         for (second, connections) in [(10, 300), (11, 325), (31, 325)] {
@@ -43,7 +53,14 @@ mod tests {
             uptime: Duration::from_secs(90_061),
             node: "pi".into(),
         };
-        View { at: Duration::from_secs(31), snapshot, gauges, outages, process }
+        View {
+            at: Duration::from_secs(31),
+            snapshot,
+            gauges,
+            outages,
+            timeline: Timeline::default(),
+            process,
+        }
     }
 
     /// The rows of CSV by the names of their columns, without what is empty.
