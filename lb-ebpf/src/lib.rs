@@ -78,20 +78,14 @@ pub fn process(frame: &impl Frame) -> Verdict {
         Ok(()) => Verdict::Transmit,
         Err(reason) => {
             maps::count(reason);
-            let verdict = match reason.disposition() {
+            match reason.disposition() {
+                // The host's own traffic costs nothing, not even a look at whether somebody traces.
                 Disposition::Pass => Verdict::Pass,
-                Disposition::Drop => Verdict::Drop,
-                Disposition::Reset => answer::reset(frame),
-                Disposition::Retry => retry::retry(frame, reason),
-                Disposition::Forward => Verdict::Transmit,
-            };
-            // The host's own traffic costs nothing, not even a look.
-            if !reason.is_of_others()
-                && let Some(setup) = maps::setup()
-            {
-                trace::end(setup, frame, Some(reason), verdict);
+                Disposition::Drop => trace::around(frame, reason, || Verdict::Drop),
+                Disposition::Reset => trace::around(frame, reason, || answer::reset(frame)),
+                Disposition::Retry => trace::around(frame, reason, || retry::retry(frame, reason)),
+                Disposition::Forward => trace::behind(frame, reason, Verdict::Transmit),
             }
-            verdict
         }
     }
 }
@@ -104,27 +98,27 @@ fn forward(frame: &impl Frame) -> Result<(), Reason> {
     let setup = maps::setup().ok_or(Reason::OtherPort)?;
     let (headers, ours) = match classify::classify(packet, setup) {
         Err(Reason::OtherIcmp) if cfg!(not(feature = "without-icmp")) => {
-            trace::begin(setup, frame);
+            trace::before(setup, frame);
             return Err(icmp::forward(frame));
         }
-        Err(reason) => {
-            if !reason.is_of_others() {
-                trace::begin(setup, frame);
-            }
-            return Err(reason);
-        }
-        Ok(classified) => classified,
+        classified => classified?,
     };
-    trace::begin(setup, frame);
     // SAFETY: the helper has no preconditions.
     let now = Tick::from_jiffies(unsafe { bpf_jiffies64() });
     let context = Context { setup, now };
     let rewrite = match ours {
-        Ours::Frontend(frontend) => conntrack::from_client(&context, frontend, frame, packet, &headers)?,
-        Ours::Server(server) => conntrack::from_server(&context, server, packet, &headers)?,
+        Ours::Frontend(frontend) => conntrack::from_client(&context, frontend, frame, packet, &headers),
+        Ours::Server(server) => conntrack::from_server(&context, server, packet, &headers),
     };
-    rewrite::apply(frame, packet, headers, &rewrite, &setup.settings);
-    trace::end(setup, frame, None, Verdict::Transmit);
+    let rewrite = match rewrite {
+        Ok(rewrite) => rewrite,
+        Err(reason) => return Err(trace::unless_passed(setup, frame, reason)),
+    };
+    if setup.settings.is_traced() {
+        trace::apply(frame, &rewrite);
+    } else {
+        rewrite::apply(frame, packet, headers, &rewrite, &setup.settings);
+    }
     Ok(())
 }
 

@@ -5,29 +5,60 @@
 //! to the ring buffer. The stack has no room for any of it.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use lb_common::reason::Reason;
+use lb_common::reason::{Disposition, Reason};
 use lb_common::setup::Setup;
 use lb_common::time::Ticks;
 use lb_common::trace::{Ended, Outcome, Record, SNAP};
 
 use crate::packet::{Frame, opaque};
-use crate::{Context, Verdict, maps};
+use crate::rewrite::{self, Rewrite};
+use crate::{Context, Verdict, maps, parse};
+
+/// Rewrites a packet as [`rewrite::apply`] does, and reports it: in place of that, so that all that others pay is
+/// one look.
+#[inline(never)]
+pub fn apply(frame: &impl Frame, rewrite: &Rewrite) {
+    came(frame);
+    let packet = frame.packet();
+    let (Some(setup), Some(headers)) = (maps::setup(), parse::headers(&packet)) else { return };
+    rewrite::apply(frame, &packet, headers, rewrite, &setup.settings);
+    went(frame, Outcome::FORWARDED, Ended::Sent);
+}
 
 /// Keeps what a packet says before anything is changed.
 #[inline(always)]
-pub fn begin(setup: &Setup, frame: &impl Frame) {
+pub fn before(setup: &Setup, frame: &impl Frame) {
     if setup.settings.is_traced() {
         came(frame);
     }
 }
 
-/// Reports what has become of it: it was forwarded, or not, for a reason.
+/// Reports a packet of ours that the host gets; what becomes of all others is not decided yet.
 #[inline(always)]
-pub fn end(setup: &Setup, frame: &impl Frame, reason: Option<Reason>, verdict: Verdict) {
-    if setup.settings.is_traced() {
-        let outcome = reason.map_or(Outcome::FORWARDED, Outcome::of);
-        went(frame, outcome, verdict.ended());
+pub fn unless_passed(setup: &Setup, frame: &impl Frame, reason: Reason) -> Reason {
+    if matches!(reason.disposition(), Disposition::Pass) && setup.settings.is_traced() {
+        came(frame);
+        went(frame, Outcome::of(reason), Ended::Passed);
     }
+    reason
+}
+
+/// Does with a packet what its reason says, and reports it.
+#[inline(always)]
+pub fn around(frame: &impl Frame, reason: Reason, decide: impl FnOnce() -> Verdict) -> Verdict {
+    if let Some(setup) = maps::setup() {
+        before(setup, frame);
+    }
+    behind(frame, reason, decide())
+}
+
+/// Reports what has become of a packet that was kept before.
+#[inline(always)]
+pub fn behind(frame: &impl Frame, reason: Reason, verdict: Verdict) -> Verdict {
+    if maps::setup().is_some_and(|setup| setup.settings.is_traced()) {
+        went(frame, Outcome::of(reason), verdict.ended());
+    }
+    verdict
 }
 
 #[inline(never)]

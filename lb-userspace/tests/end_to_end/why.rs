@@ -94,7 +94,11 @@ fn a_client_without_connections_hears_what_would_be() -> Result<()> {
 
 #[test]
 fn a_server_that_refused_is_named() -> Result<()> {
-    let mut stage = Stage::set(Topology::default(), "native")?;
+    let lab = lab(Topology::default());
+    // So seldom that no check is the first to notice.
+    let config = config(&lab, "native")
+        .with(|config| config.backend.iter_mut().for_each(|backend| backend.check.interval = "1h".into()));
+    let mut stage = Stage::set_in(lab, &config)?;
     let xlb = xlb(&stage.lab);
     let client = stage.lab.lan_clients[0].clone();
     stage.web[0].take().expect("it was started").stop()?;
