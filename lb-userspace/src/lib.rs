@@ -4,9 +4,9 @@
 //! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`]
 //! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
 //! data plane, with or without an agent, [`stats`] shows it, [`top`] shows it as it changes, [`why`] explains
-//! its connections, [`trace`] follows its packets, [`monitor`] keeps an eye on it, [`web`]
-//! serves that, and [`selftest`] tries it. [`reset`]
-//! ends the connections of dead servers, [`sweep`] forgets those that expired.
+//! its connections, [`trace`] follows its packets, [`monitor`] keeps an eye on it, `web` serves that, and
+//! [`selftest`] tries it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead
+//! servers, [`sweep`] forgets those that expired.
 
 pub mod agent;
 mod census;

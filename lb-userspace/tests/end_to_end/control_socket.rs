@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use lb_lab::config::Config;
-use lb_lab::{HaProxy, Host, Lab, Result, Topology, curl, talk, wait};
+use lb_lab::{HaProxy, Host, Lab, Process, Result, Topology, curl, talk, wait};
 
-use crate::stage::{Stage, WEB, WEB_PORT, lab};
+use crate::stage::{Stage, WEB, WEB_PORT, lab, xlb};
 
 /// Where HAProxy listens beside the balancer.
 const PEER_PORT: u16 = 8443;
@@ -136,6 +136,24 @@ fn the_words_and_the_answers_are_haproxys() -> Result<()> {
         assert_eq!(ours, format!("{theirs}\n"), "{line}");
     }
     drop(peer);
+    Ok(())
+}
+
+/// As `import` makes it of HAProxy's `stats socket`, and without `--socket`.
+#[test]
+fn the_socket_is_where_the_configuration_says() -> Result<()> {
+    let lab = lab(Topology::default());
+    let (host, path) = (&lab.balancer, lab.balancer.sandbox().file("haproxy/admin.sock"));
+    let config = Config::new("native").serve(WEB, WEB_PORT, &lab).to_toml();
+    let config = format!("{config}\n[socket]\npath = {path:?}\nmode = \"660\"\ngroup = \"daemon\"\n");
+    let xlb = xlb(&lab);
+    let agent = Process::spawn(xlb.agent(&config)?.env_remove("XLB_SOCKET"))?;
+    agent.log().wait_for("forwarding")?;
+    assert_eq!(talk::ask(host, &path, "show backend")?, format!("# name\n{WEB}\n\n"));
+    assert_eq!(host.run("stat", &["--format=%a %U %G", &path.to_string_lossy()])?, "660 root daemon\n");
+    xlb.output(["reload", "--socket", &path.to_string_lossy()])?;
+    agent.stop()?;
+    assert!(!host.inside(|| path.exists()));
     Ok(())
 }
 

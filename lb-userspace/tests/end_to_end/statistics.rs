@@ -216,7 +216,7 @@ fn bad_requests_harm_nothing() -> Result<()> {
     let both = both()?;
     let (client, balancer) = (both.client(), both.balancer());
     let address = SocketAddr::new(balancer.address().into(), STATS_PORT);
-    let before = memory(&both.agent)?;
+    let before = memory(&both.agent);
     let long = format!("GET /stats HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
     let bodies: [&[u8]; 4] = [
         b"",
@@ -224,31 +224,24 @@ fn bad_requests_harm_nothing() -> Result<()> {
         b"GET /stats HTTP/9.9\r\n\r\n",
         long.as_bytes(),
     ];
-    client
-        .inside(|| {
-            for _ in 0..NONSENSE {
-                for body in bodies {
-                    let mut stream = TcpStream::connect(address)?;
-                    // It may have been refused by now.
-                    let _ = stream.write_all(body);
-                }
+    // Those that say nothing and stay.
+    let idle = client.inside(|| {
+        for _ in 0..NONSENSE {
+            for body in bodies {
+                let mut stream = TcpStream::connect(address)?;
+                // It may have been refused by now.
+                let _ = stream.write_all(body);
             }
-            // Those that say nothing and stay.
-            let idle: Vec<_> =
-                (0..NONSENSE).map(|_| TcpStream::connect(address)).collect::<io::Result<_>>()?;
-            io::Result::Ok(idle)
-        })
-        .and_then(|idle: Vec<TcpStream>| {
-            let answers =
-                curl::fetch(client, SocketAddr::new(balancer.address().into(), WEB_PORT), CONNECTIONS);
-            assert_eq!(answers.expect("balancing goes on").len(), CONNECTIONS);
-            drop(idle);
-            Ok(())
-        })
-        .expect("connections to the page");
+        }
+        (0..NONSENSE).map(|_| TcpStream::connect(address)).collect::<io::Result<Vec<_>>>()
+    });
+    let idle = idle.expect("the page takes connections");
+    let service = SocketAddr::new(balancer.address().into(), WEB_PORT);
+    assert_eq!(curl::fetch(client, service, CONNECTIONS)?.len(), CONNECTIONS);
+    drop(idle);
     let page = body(client, balancer, STATS_PORT, "/stats;csv")?;
     assert!(page.starts_with("# pxname"));
-    let after = memory(&both.agent)?;
+    let after = memory(&both.agent);
     assert!(after < before + GROWTH, "{before} bytes became {after}");
     Ok(())
 }
@@ -257,9 +250,9 @@ fn bad_requests_harm_nothing() -> Result<()> {
 const GROWTH: u64 = 8 << 20;
 
 /// What the agent has of its own.
-fn memory(agent: &Balancer) -> Result<u64> {
+fn memory(agent: &Balancer) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).expect("the agent runs");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
     let kilobytes: u64 = line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
-    Ok(kilobytes * 1024)
+    kilobytes * 1024
 }
