@@ -30,7 +30,8 @@ pub mod slot;
 pub mod syn;
 pub mod tcp;
 pub mod time;
+pub mod trace;
 
 /// The version of all layouts in this crate together. A data plane that was pinned with another
 /// version cannot be adopted or read.
-pub const LAYOUT_VERSION: u32 = 6;
+pub const LAYOUT_VERSION: u32 = 7;

@@ -123,6 +123,26 @@ reasons! {
     IcmpToServer = "icmp_to_server" => Forward;
 }
 
+impl Reason {
+    /// Whether it is about traffic of the host's that was never the balancer's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_of_others(self) -> bool {
+        matches!(
+            self,
+            Self::OtherHost
+                | Self::NotIpv4
+                | Self::NotTcp
+                | Self::OtherIcmp
+                | Self::OtherPort
+                | Self::OtherAddress
+                | Self::NotAServer
+                | Self::LaterFragment
+                | Self::Truncated
+        )
+    }
+}
+
 /// Elements of the `REASONS` map.
 pub const REASONS: u32 = Reason::ALL.len() as u32;
 

@@ -8,7 +8,7 @@ use crate::index::HashKey;
 use crate::nat::NatAddrs;
 use crate::net::{Addr, Mac, Port};
 use crate::slot::Ends;
-use crate::time::Ticks;
+use crate::time::{Tick, Ticks};
 
 /// What the packet path has to know of the host.
 #[repr(C)]
@@ -30,14 +30,15 @@ pub struct Settings {
     pub layout_version: u32,
     /// How many servers there are slots for.
     pub max_servers: u32,
-    /// A SYN that comes again after so long, and was not answered, goes to another server.
-    pub redispatch_after: Ticks,
+    /// Until when packets are traced; zero while nobody wants that. The tracer moves it ahead for as long as
+    /// it lives.
+    pub trace_until: Tick,
     /// The addresses that the ports of the NAT range are at.
     pub nat_addrs: NatAddrs,
     /// Not zero: the agent wants to hear of connections that end.
     pub tells_ends: u32,
-    /// Zero: to the end of the cache line.
-    pub padding: u32,
+    /// A SYN that comes again after so long, and was not answered, goes to another server.
+    pub redispatch_after: Ticks,
 }
 
 const _: () = assert!(size_of::<Settings>() == 128);
@@ -45,6 +46,13 @@ const _: () = assert!(size_of::<Settings>() == 128);
 const _: () = assert!(offset_of!(Settings, nat_addrs) + NatAddrs::FIRST + size_of::<Addr>() <= 64);
 
 impl Settings {
+    /// Whether packets are to be traced, as far as one word tells.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_traced(&self) -> bool {
+        self.trace_until.0 != 0
+    }
+
     /// How many connection slots there are.
     #[inline(always)]
     #[must_use]

@@ -24,7 +24,7 @@ use lb_common::index::HashKey;
 use lb_common::nat::NatAddrs;
 use lb_common::net::{Addr, Port};
 use lb_common::settings::{DEFAULT_NAT_PORTS, Settings};
-use lb_common::time::Ticks;
+use lb_common::time::{Tick, Ticks};
 use lb_ebpf::Verdict;
 use lb_ebpf::classify::{IPV4, PLAIN, TCP};
 use lb_ebpf::packet::{Frame, TcpHdr};
@@ -61,9 +61,9 @@ const SETTINGS: Settings = Settings {
     hash_key: HashKey { mask: 0, multipliers: [0; 2] },
     layout_version: 0,
     max_servers: 0,
+    trace_until: Tick(0),
     redispatch_after: Ticks(0),
     tells_ends: 0,
-    padding: 0,
     nat_addrs: NatAddrs::one(Addr::from_wire(0)),
 };
 

@@ -30,6 +30,7 @@ pub mod retry;
 pub mod rewrite;
 pub mod slots;
 pub mod tc;
+pub mod trace;
 pub mod xdp;
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
@@ -79,11 +80,12 @@ pub fn process(frame: &impl Frame) -> Verdict {
         Err(reason) => {
             maps::count(reason);
             match reason.disposition() {
+                // The host's own traffic costs nothing, not even a look at whether somebody traces.
                 Disposition::Pass => Verdict::Pass,
-                Disposition::Drop => Verdict::Drop,
-                Disposition::Reset => answer::reset(frame),
-                Disposition::Retry => retry::retry(frame, reason),
-                Disposition::Forward => Verdict::Transmit,
+                Disposition::Drop => trace::around(frame, reason, || Verdict::Drop),
+                Disposition::Reset => trace::around(frame, reason, || answer::reset(frame)),
+                Disposition::Retry => trace::around(frame, reason, || retry::retry(frame, reason)),
+                Disposition::Forward => trace::behind(frame, reason, Verdict::Transmit),
             }
         }
     }
@@ -97,6 +99,7 @@ fn forward(frame: &impl Frame) -> Result<(), Reason> {
     let setup = maps::setup().ok_or(Reason::OtherPort)?;
     let (headers, ours) = match classify::classify(packet, setup) {
         Err(Reason::OtherIcmp) if cfg!(not(feature = "without-icmp")) => {
+            trace::before(setup, frame);
             return Err(icmp::forward(frame));
         }
         classified => classified?,
@@ -105,10 +108,18 @@ fn forward(frame: &impl Frame) -> Result<(), Reason> {
     let now = Tick::from_jiffies(unsafe { bpf_jiffies64() });
     let context = Context { setup, now };
     let rewrite = match ours {
-        Ours::Frontend(frontend) => conntrack::from_client(&context, frontend, frame, packet, &headers)?,
-        Ours::Server(server) => conntrack::from_server(&context, server, packet, &headers)?,
+        Ours::Frontend(frontend) => conntrack::from_client(&context, frontend, frame, packet, &headers),
+        Ours::Server(server) => conntrack::from_server(&context, server, packet, &headers),
     };
-    rewrite::apply(frame, packet, headers, &rewrite, &setup.settings);
+    let rewrite = match rewrite {
+        Ok(rewrite) => rewrite,
+        Err(reason) => return Err(trace::unless_passed(setup, frame, reason)),
+    };
+    if setup.settings.is_traced() {
+        trace::apply(frame, &rewrite);
+    } else {
+        rewrite::apply(frame, packet, headers, &rewrite, &setup.settings);
+    }
     Ok(())
 }
 

@@ -23,6 +23,8 @@ use lb_common::server::{Cursor, MAX_SERVERS};
 use lb_common::setup::Setup;
 use lb_common::slot::{Details, Slot};
 use lb_common::syn::{Owner, SYNS, Syn};
+use lb_common::time::Tick;
+use lb_common::trace::{Record, TRACES_BYTES, Tracing};
 
 use crate::atomic;
 
@@ -98,6 +100,18 @@ static LOCAL_SOCKETS: LruHashMap<u64, LocalSocket> = LruHashMap::with_max_entrie
 /// Packets that were not plainly forwarded, by reason.
 #[map]
 static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(REASON_COUNT, 0);
+
+/// What a tracer wants to know.
+#[map]
+static TRACING: Array<Tracing> = Array::with_max_entries(1, 0);
+
+/// The packet that is being traced.
+#[map]
+static TRACE_SCRATCH: PerCpuArray<Record> = PerCpuArray::with_max_entries(1, 0);
+
+/// What a tracer is told.
+#[map]
+static TRACES: RingBuf = RingBuf::with_byte_size(TRACES_BYTES, 0);
 
 /// Everything that the agent told the program.
 #[inline(always)]
@@ -205,6 +219,33 @@ pub fn tell(write: impl FnOnce(*mut Ending)) {
     } else if let Some(lost) = ENDINGS_LOST.get_ptr_mut(0) {
         // SAFETY: as in `count`.
         unsafe { *lost += 1 };
+    }
+}
+
+/// Where the packet that is being traced is kept.
+#[inline(always)]
+#[must_use]
+pub fn trace_scratch() -> Option<*mut Record> {
+    TRACE_SCRATCH.get_ptr_mut(0)
+}
+
+/// Tells the tracer of a packet, if it wants it.
+#[inline(always)]
+pub fn trace(record: &Record) {
+    let Some(tracing) = TRACING.get_ptr_mut(0) else { return };
+    // SAFETY: a whole element of the map.
+    if unsafe { &*tracing }.wants(record) && TRACES.output::<Record>(record, 0).is_err() {
+        // SAFETY: as above; changed by the program only by this operation.
+        unsafe { atomic::fetch_add_u64(&raw mut (*tracing).lost, 1) };
+    }
+}
+
+/// Nobody is there any more who wants to know of packets.
+#[inline(always)]
+pub fn end_tracing() {
+    if let Some(setup) = SETUP.get_ptr_mut(0) {
+        // SAFETY: an aligned word of the map's one element, read as a whole elsewhere.
+        unsafe { (&raw mut (*setup).settings.trace_until).write_volatile(Tick(0)) };
     }
 }
 

@@ -2,6 +2,7 @@
 
 use lb_common::checksum::Delta;
 use lb_common::reason::Reason;
+use lb_common::trace::SNAP;
 use network_types::eth::EthHdr;
 use network_types::ip::Ipv4Hdr;
 
@@ -35,6 +36,9 @@ pub trait Frame {
     /// of a frame that grew, so is what it said. None where the driver cannot; then the frame is as it
     /// was.
     fn resize(&self, length: usize) -> Option<Packet>;
+
+    /// Copies its first `length` bytes, at least one, as they are now; tells whether it could.
+    fn load(&self, to: &mut [u8; SNAP], length: u32) -> bool;
 
     /// Brings the checksum of its TCP header up to date, after all else was written.
     fn update_check(&self, tcp: &mut TcpHdr, change: TcpChange);
@@ -169,13 +173,14 @@ impl Packet {
     }
 }
 
-/// Hides where a pointer comes from.
+/// Hides where a pointer, or a number, comes from.
 ///
 /// In a loop, LLVM turns `pointer + length > end` into `pointer > end - length` and computes the
 /// right side before the loop; the verifier (seen on 6.18) says `pointer arithmetic on pkt_end
 /// prohibited`.
 #[inline(always)]
-fn opaque(pointer: usize) -> usize {
+#[must_use]
+pub fn opaque(pointer: usize) -> usize {
     #[cfg(target_arch = "bpf")]
     let pointer = {
         let mut pointer = pointer;

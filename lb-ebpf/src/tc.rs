@@ -8,11 +8,12 @@
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, BPF_F_PSEUDO_HDR, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::generated::{
-    bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_pull_data,
+    bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
 };
 use aya_ebpf::programs::TcContext;
 use core::mem::offset_of;
 use lb_common::reason::Reason;
+use lb_common::trace::SNAP;
 
 use crate::Verdict;
 use crate::packet::{Frame, Packet, TcpChange, TcpHdr};
@@ -60,6 +61,12 @@ impl Frame for TcContext {
         // SAFETY: the context that the kernel called the program with.
         let _ = unsafe { bpf_skb_pull_data(self.as_ptr().cast(), length) };
         self.packet()
+    }
+
+    #[inline(always)]
+    fn load(&self, to: &mut [u8; SNAP], length: u32) -> bool {
+        // SAFETY: as in `pull`; the caller's length fits.
+        unsafe { bpf_skb_load_bytes(self.as_ptr().cast(), 0, to.as_mut_ptr().cast(), length) == 0 }
     }
 
     #[inline(always)]

@@ -2,9 +2,10 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::xdp_action;
-use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
+use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_load_bytes};
 use aya_ebpf::programs::XdpContext;
 use lb_common::reason::Reason;
+use lb_common::trace::SNAP;
 
 use crate::Verdict;
 use crate::packet::{Frame, Packet, TcpChange, TcpHdr};
@@ -23,6 +24,12 @@ impl Frame for XdpContext {
     #[inline(always)]
     fn pull(&self, _: usize) -> Packet {
         self.packet()
+    }
+
+    #[inline(always)]
+    fn load(&self, to: &mut [u8; SNAP], length: u32) -> bool {
+        // SAFETY: the context that the kernel called the program with; the caller's length fits.
+        unsafe { bpf_xdp_load_bytes(self.as_ptr().cast(), 0, to.as_mut_ptr().cast(), length) == 0 }
     }
 
     #[inline(always)]

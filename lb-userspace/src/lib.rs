@@ -3,7 +3,8 @@
 //! [`config`] says what is wanted; [`plan`] and [`control`] turn it into the contents of the maps;
 //! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`]
 //! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
-//! data plane, with or without an agent, [`stats`] shows it, [`monitor`] keeps an eye on it, [`web`] serves that, and
+//! data plane, with or without an agent, [`stats`] shows it, [`top`] shows it as it changes, [`why`] explains
+//! its connections, [`trace`] follows its packets, [`monitor`] keeps an eye on it, `web` serves that, and
 //! [`selftest`] tries it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead
 //! servers, [`sweep`] forgets those that expired, [`log`] writes a line for each.
 
@@ -33,4 +34,7 @@ pub mod selftest;
 pub mod socket;
 pub mod stats;
 pub mod sweep;
+pub mod top;
+pub mod trace;
 mod web;
+pub mod why;

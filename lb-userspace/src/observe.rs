@@ -1,5 +1,8 @@
 //! Reads a pinned data plane: what `xlb stats` and `xlb connections` show.
 
+mod flows;
+mod prospects;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

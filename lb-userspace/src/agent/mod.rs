@@ -123,7 +123,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let monitor = match Monitor::open(&agent.options.pins) {
         Ok(monitor) => monitor,
         Err(error) => {
-            complain(agent.stop("no look at the data plane").await);
+            complain(Box::pin(agent.stop("no look at the data plane")).await);
             return Err(error.into());
         }
     };
@@ -133,7 +133,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     agent.web = Some(Web::serve(monitor, bound, &agent.config));
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
-    agent.stop(signal).await
+    Box::pin(agent.stop(signal)).await
 }
 
 /// The control socket, by the command line and the configuration.

@@ -1,12 +1,12 @@
 //! `xlb detach`: takes a data plane down, without cutting connections if they end in time.
 
-use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::Duration;
 
-use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::Error;
+use super::interrupts::Interrupts;
 use crate::control::Closed;
 use crate::dataplane::attach;
 use crate::dataplane::pins::{Found, Pins};
@@ -90,33 +90,6 @@ async fn drain(patience: Duration, pins: &Pins, interrupts: &mut Interrupts) -> 
         name = interrupts.next() => Err(Error::Interrupted(format!(
             "{name}: nothing was taken down; new connections are accepted again"
         ))),
-    }
-}
-
-/// The signals that a user or a vanished terminal interrupts with. While this is there, none of them
-/// ends the process.
-struct Interrupts {
-    interrupt: unix::Signal,
-    terminate: unix::Signal,
-    hang_up: unix::Signal,
-}
-
-impl Interrupts {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hang_up.recv() => "SIGHUP",
-        }
     }
 }
 

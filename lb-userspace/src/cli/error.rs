@@ -30,6 +30,9 @@ pub enum Error {
     /// Words that are no command.
     #[error(transparent)]
     NotACommand(#[from] crate::socket::NotACommand),
+    /// Packets cannot be traced.
+    #[error(transparent)]
+    Trace(#[from] crate::trace::Error),
     /// The agent has refused what it was asked for.
     #[error(transparent)]
     Refused(#[from] Complaint),
@@ -42,6 +45,9 @@ pub enum Error {
     /// Only root can look into a data plane.
     #[error("xlb {0} looks into the running data plane; use sudo")]
     NotRoot(&'static str),
+    /// There is no terminal to draw on.
+    #[error("xlb top needs a terminal; `xlb stats --watch` writes to pipes and files")]
+    NotATerminal,
     /// Something does not work.
     #[error("{failed} of {checks} checks failed")]
     Selftest {
@@ -61,10 +67,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Config(_) | Self::NotACommand(_) | Self::Password(_) => Kind::Wrong,
-            Self::NoAnswer(_) | Self::NotRoot(_) => Kind::Environment,
+            Self::NoAnswer(_) | Self::NotRoot(_) | Self::NotATerminal => Kind::Environment,
             Self::Agent(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
             Self::Neighbours(error) => error.kind(),
+            Self::Trace(error) => error.kind(),
             Self::Refused(complaint) => complaint.kind,
             Self::AgentStays(_) | Self::Interrupted(_) | Self::Selftest { .. } | Self::Io(_) => Kind::Failed,
         }
@@ -99,10 +106,11 @@ mod tests {
     #[test]
     fn exit_codes_are_what_the_readme_says() {
         let pins = || PathBuf::from("/sys/fs/bpf/xlb");
-        let errors: [(Error, u8); 8] = [
+        let errors: [(Error, u8); 9] = [
             (NotACommand::Weight("257".into()).into(), 2),
             (Complaint::wrong("there is no such server").into(), 2),
             (Error::NotRoot("selftest"), 3),
+            (Error::NotATerminal, 3),
             (NoAnswer::NotRunning(pins()).into(), 3),
             (dataplane::Error::NotRunning(pins()).into(), 3),
             (dataplane::Error::NotAllowed(pins()).into(), 3),

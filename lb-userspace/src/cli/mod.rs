@@ -6,11 +6,15 @@ pub mod detach;
 mod error;
 pub mod hash_password;
 pub mod import;
+mod interrupts;
 pub mod reload;
 pub mod run;
 pub mod selftest;
 pub mod server;
 pub mod stats;
+pub mod top;
+pub mod trace;
+pub mod why;
 
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
@@ -45,6 +49,9 @@ enum Command {
     Check(check::Args),
     Stats(stats::Args),
     Connections(connections::Args),
+    Top(top::Args),
+    Why(why::Args),
+    Trace(trace::Args),
     Import(import::Args),
     Selftest(selftest::Args),
     Detach(detach::Args),
@@ -65,6 +72,9 @@ impl Cli {
             Command::Check(args) => check::run(args),
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),
+            Command::Top(args) => top::run(args, &pins, socket_to_ask),
+            Command::Why(args) => why::run(args, &pins),
+            Command::Trace(args) => trace::run(args, &pins),
             Command::Import(args) => import::run(args),
             Command::Selftest(args) => selftest::run(args, &pins, object),
             Command::Detach(args) => detach::run(args, &pins),

@@ -38,7 +38,7 @@ pub fn run(args: &Args, pins: &Pins) -> Result<(), Error> {
 }
 
 /// Seconds, but not so few that it would do nothing else.
-fn pause(text: &str) -> Result<Duration, String> {
+pub(super) fn pause(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds
         .filter(|pause| *pause >= Duration::from_millis(100))

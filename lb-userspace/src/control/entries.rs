@@ -10,6 +10,7 @@ use lb_common::net::{Port, socket_addr};
 use lb_common::server::{MAX_SERVERS, Server, Servers};
 use lb_common::settings::Settings;
 use lb_common::setup::Setup;
+use lb_common::time::Tick;
 use zerocopy::FromZeros;
 
 use super::{Wanted, WantedFrontend, WantedServer};
@@ -43,10 +44,10 @@ fn settings(wanted: &Wanted, hash_key: HashKey) -> Settings {
         hash_key,
         layout_version: LAYOUT_VERSION,
         max_servers: wanted.sizes.max_servers,
+        trace_until: Tick(0),
         redispatch_after: clock::jiffy().ticks(REDISPATCH_AFTER),
         nat_addrs: wanted.sizes.nat_addrs,
         tells_ends: 0,
-        padding: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The allow lists: which prefixes may open connections to a frontend.
 
 use aya::maps::lpm_trie::Key;
-use aya::maps::{LpmTrie, Map, MapData};
+use aya::maps::{LpmTrie, Map, MapData, MapError};
 use lb_common::admission::{AllowKey, AllowList};
 use lb_common::net::Addr;
 
@@ -26,6 +26,16 @@ impl AllowLists {
     pub fn insert(&mut self, list: AllowList, network: Addr, bits: u8) -> Result<(), Error> {
         let key = Key::new(AllowKey::LIST_BITS + u32::from(bits), Raw(AllowKey { list, addr: network }));
         self.trie.insert(&key, 1, 0).map_err(|source| Error::Map { name: NAME, source })
+    }
+
+    /// Whether a list has an address.
+    pub fn contains(&self, list: AllowList, addr: Addr) -> Result<bool, Error> {
+        let key = Key::new(AllowKey::LIST_BITS + u32::BITS, Raw(AllowKey { list, addr }));
+        match self.trie.get(&key, 0) {
+            Ok(_) => Ok(true),
+            Err(MapError::KeyNotFound) => Ok(false),
+            Err(source) => Err(Error::Map { name: NAME, source }),
+        }
     }
 
     /// Removes all lists but those that are in force.

@@ -5,6 +5,8 @@ use lb_common::counters::{PathCounters, path};
 use lb_common::reason::Reason;
 use lb_common::ring::Ring;
 use lb_common::server::Cursor;
+use lb_common::syn::{Owner, Syn};
+use lb_common::trace::Tracing;
 
 use super::Error;
 use super::allow::AllowLists;
@@ -14,7 +16,9 @@ use super::local_sockets::{self, LocalSockets};
 use super::occupancy::Occupancies;
 use super::setup::SetupMemory;
 use super::slots::Slots;
+use super::sources::{self, Sources};
 use super::table::{self, PerCpuTable, Table};
+use super::traces::Traces;
 
 /// The names of all maps, as in the object and under the pins.
 pub const NAMES: &[&str] = &[
@@ -36,6 +40,9 @@ pub const NAMES: &[&str] = &[
     "REASONS",
     "LOCAL_PATHS",
     "LOCAL_SOCKETS",
+    "TRACING",
+    "TRACE_SCRATCH",
+    "TRACES",
 ];
 
 /// The maps of a data plane.
@@ -44,6 +51,8 @@ pub struct Maps {
     pub setup: SetupMemory,
     /// Two for each frontend; see [`lb_common::ring::ring_index`].
     pub rings: Table<Ring>,
+    /// By frontend number.
+    pub ring_cursors: Table<Cursor>,
     /// By server number.
     pub slot_cursors: Table<Cursor>,
     /// The connections.
@@ -52,6 +61,12 @@ pub struct Maps {
     pub occupancy: Occupancies,
     /// Who may open connections.
     pub allow: AllowLists,
+    /// How fast sources open connections.
+    pub sources: Sources,
+    /// Which packets a tracer wants.
+    pub tracing: Table<Tracing>,
+    traces: Option<Map>,
+    syns: Table<Syn>,
     events: Option<Map>,
     endings: Option<(Map, Map)>,
     /// The sockets of clients on this host.
@@ -74,18 +89,21 @@ impl Maps {
             memory.push((name, bytes));
             Ok::<Map, Error>(map)
         };
-        // These are the program's alone.
+        // The program's alone.
         take("INDEX")?;
-        take("RING_CURSORS")?;
-        take("SYNS_SENT")?;
-        take("SOURCES")?;
+        take("TRACE_SCRATCH")?;
         Ok(Self {
             setup: SetupMemory::new(&take("SETUP")?)?,
             rings: Table::new("RINGS", take("RINGS")?)?,
+            ring_cursors: Table::new("RING_CURSORS", take("RING_CURSORS")?)?,
             slot_cursors: Table::new("SLOT_CURSORS", take("SLOT_CURSORS")?)?,
             slots: Slots::new(take("SLOTS")?, take("DETAILS")?)?,
             occupancy: Occupancies::new(&take("OCCUPANCY")?)?,
             allow: AllowLists::new(take("ALLOW")?)?,
+            sources: Sources::new(take(sources::NAME)?)?,
+            tracing: Table::new("TRACING", take("TRACING")?)?,
+            traces: Some(take("TRACES")?),
+            syns: Table::new("SYNS_SENT", take("SYNS_SENT")?)?,
             events: Some(take("EVENTS")?),
             endings: Some((take("ENDINGS")?, take("ENDINGS_LOST")?)),
             local_sockets: LocalSockets::new(take(local_sockets::NAME)?)?,
@@ -107,6 +125,11 @@ impl Maps {
         Endings::new(map, lost)
     }
 
+    /// The packets that are traced; as [`Self::take_events`].
+    pub fn take_traces(&mut self) -> Result<Traces, Error> {
+        Traces::new(self.traces.take().ok_or(Error::Missing("TRACES twice"))?)
+    }
+
     /// The traffic between a frontend and a server, summed over the CPUs.
     pub fn path(&self, frontend: u16, server: u16) -> Result<PathCounters, Error> {
         let mut sum = PathCounters::default();
@@ -125,6 +148,12 @@ impl Maps {
     /// How many connections of this host's own clients to a frontend were given to a server.
     pub fn local_connections(&self, frontend: u16, server: u16) -> Result<u64, Error> {
         self.local_paths.get(path(frontend, server))
+    }
+
+    /// The copy of a connection's SYN, unless another's has taken its place.
+    pub fn syn(&self, owner: Owner) -> Result<Option<Syn>, Error> {
+        let copy = self.syns.get(owner.place())?;
+        Ok((copy.owner == owner).then_some(copy))
     }
 
     /// How many packets were not forwarded for a reason.

@@ -16,9 +16,11 @@ pub mod occupancy;
 pub mod pins;
 pub mod setup;
 pub mod slots;
+pub mod sources;
 pub mod status;
 pub mod table;
 pub mod ticker;
+pub mod traces;
 
 use std::path::PathBuf;
 

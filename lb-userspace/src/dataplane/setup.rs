@@ -8,6 +8,7 @@ use lb_common::net::{Mac, MacWord, Port};
 use lb_common::server::{Server, Servers};
 use lb_common::settings::Settings;
 use lb_common::setup::Setup;
+use lb_common::time::Tick;
 use memmap2::MmapRaw;
 use zerocopy::{IntoBytes, transmute};
 
@@ -123,6 +124,21 @@ impl SetupMemory {
             AtomicU16::from_ptr(&raw mut (*setup).frontends[usize::from(number)].draining)
         };
         field.store(draining.into(), Ordering::Release);
+    }
+
+    /// Has packets traced until then, in one store, or not at all (zero): the tracer does it, too.
+    pub fn set_trace_until(&self, until: Tick) {
+        // SAFETY: as in `get`; the field is an aligned word.
+        let word = unsafe { AtomicU32::from_ptr((&raw mut (*self.pointer()).settings.trace_until).cast()) };
+        word.store(until.0, Ordering::Release);
+    }
+
+    /// Until when packets are traced.
+    #[must_use]
+    pub fn trace_until(&self) -> Tick {
+        // SAFETY: as above.
+        let word = unsafe { AtomicU32::from_ptr((&raw mut (*self.pointer()).settings.trace_until).cast()) };
+        Tick(word.load(Ordering::Acquire))
     }
 
     /// Says what a port means from now on, in one store.

@@ -23,7 +23,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
 }
 
 /// A day of the calendar: `2027-05-01`.
-pub(super) fn date(time: SystemTime) -> String {
+pub(crate) fn date(time: SystemTime) -> String {
     let mut text = humantime::format_rfc3339_seconds(time).to_string();
     text.truncate("2027-05-01".len());
     text

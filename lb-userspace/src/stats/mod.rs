@@ -27,6 +27,7 @@ pub use outages::{Outage, Outages};
 pub use snapshot::{Agent, Check, Frontend, Local, Reason, Server, ServerState, Snapshot, Traffic};
 pub use style::Style;
 pub(crate) use style::{coloured, render};
+pub(crate) use table::last_check;
 pub use table::table;
 #[cfg(test)]
 pub(crate) use table::tests as table_tests;

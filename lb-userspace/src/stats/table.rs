@@ -104,7 +104,7 @@ fn color(server: &Server) -> Option<Color> {
 
 /// The result, why it was no better, and how long the certificate is good: `L4CON in 0ms (Connection
 /// refused)`, `L7OK/200 in 3ms, certificate until 2027-05-01`.
-fn last_check(server: &Server) -> String {
+pub(crate) fn last_check(server: &Server) -> String {
     let Some(check) = &server.check else { return none() };
     let code = check.code.map(|code| format!("/{code}")).unwrap_or_default();
     let mut text = format!("{}{code} in {}ms", check.status, check.duration.as_millis());

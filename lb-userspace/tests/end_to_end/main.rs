@@ -33,5 +33,8 @@ mod stage;
 mod statistics;
 mod survival;
 mod switch_reboot;
+mod terminal;
+mod trace;
 mod transfers;
 mod weights;
+mod why;

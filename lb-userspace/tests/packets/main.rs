@@ -37,4 +37,5 @@ mod rewrites;
 mod rig;
 mod silence;
 mod stale;
+mod tracing;
 mod windows;
