@@ -32,9 +32,13 @@ pub struct Args {
     explain_mode: bool,
 }
 
+/// Threads for what would hold up the agent: looks at the data plane, and passwords. The allocator keeps memory for each.
+const HELPERS: usize = 2;
+
 /// Checks everything before it changes anything, and runs the agent.
 pub fn run(args: &Args, pins: &Pins, socket: Option<&Path>, object: &'static [u8]) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(HELPERS).build()?;
     if args.explain_mode {
         return runtime.block_on(explain_mode(args));
     }
