@@ -103,6 +103,19 @@ pub enum Admin {
     Maint,
 }
 
+impl Admin {
+    /// The wish that a word names.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "ready" => Some(Self::Ready),
+            "drain" => Some(Self::Drain),
+            "maint" => Some(Self::Maint),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

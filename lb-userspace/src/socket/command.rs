@@ -113,12 +113,7 @@ impl ServerChange {
 
     /// A state by its name.
     pub fn state(text: &str) -> Result<Self, NotACommand> {
-        match text {
-            "ready" => Ok(Self::State(Admin::Ready)),
-            "drain" => Ok(Self::State(Admin::Drain)),
-            "maint" => Ok(Self::State(Admin::Maint)),
-            other => Err(NotACommand::State(other.to_owned())),
-        }
+        Admin::named(text).map(Self::State).ok_or_else(|| NotACommand::State(text.to_owned()))
     }
 }
 

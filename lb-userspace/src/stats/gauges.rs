@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Snapshot;
+use super::{Snapshot, per_second};
 
 /// Whose gauge it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,13 +85,11 @@ impl Gauges {
 impl Gauge {
     /// Takes in what has come since the last time; nothing the first time, when nobody knows since when.
     fn rate(&mut self, sight: &Sight, elapsed: Option<Duration>, now: Duration) {
-        let new = sight.connections.saturating_sub(self.counted);
-        self.counted = sight.connections;
+        let before = std::mem::replace(&mut self.counted, sight.connections);
         let Some(elapsed) = elapsed else { return };
-        let millis = elapsed.as_millis().max(1) as u64;
-        self.rate = (new * 1_000 + millis / 2) / millis;
+        self.rate = per_second(before, self.counted, elapsed);
         self.highest_rate = self.highest_rate.max(self.rate);
-        if new > 0 {
+        if self.counted > before {
             self.last_connection = Some(now);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lb_common::reason::Reason;
 
-use crate::stats::{Snapshot, Whose};
+use crate::stats::{Snapshot, Whose, per_second};
 
 /// So many looks are remembered: as many as a wide terminal has room for.
 const REMEMBERED: usize = 120;
@@ -113,9 +113,9 @@ impl Trend {
         let before = std::mem::replace(&mut self.counted, counted);
         let Some(elapsed) = elapsed else { return };
         self.rates = Rates {
-            connections: rate(before.connections, counted.connections, elapsed),
-            bytes_in: rate(before.bytes_in, counted.bytes_in, elapsed),
-            bytes_out: rate(before.bytes_out, counted.bytes_out, elapsed),
+            connections: per_second(before.connections, counted.connections, elapsed),
+            bytes_in: per_second(before.bytes_in, counted.bytes_in, elapsed),
+            bytes_out: per_second(before.bytes_out, counted.bytes_out, elapsed),
         };
         self.history.push_back(self.rates);
         if self.history.len() > REMEMBERED {
@@ -128,7 +128,7 @@ impl Outcome {
     fn follow(&mut self, count: u64, elapsed: Option<Duration>, now: Duration) {
         let before = std::mem::replace(&mut self.counted, count);
         let Some(elapsed) = elapsed else { return };
-        self.rate = rate(before, count, elapsed);
+        self.rate = per_second(before, count, elapsed);
         if count > before {
             self.grew_at = Some(now);
         }
@@ -154,13 +154,6 @@ impl Rates {
 /// Whether an outcome is that of the host's own traffic, which always grows and tells nothing.
 fn is_of_others(name: &str) -> bool {
     Reason::ALL.iter().any(|reason| reason.is_of_others() && reason.name() == name)
-}
-
-/// What a counter's growth is in a second, rounded; a counter that began anew has not grown.
-fn rate(before: u64, now: u64, elapsed: Duration) -> u64 {
-    let millis = elapsed.as_millis().max(1) as u64;
-    let grown = now.saturating_sub(before);
-    (grown.saturating_mul(1_000).saturating_add(millis / 2)) / millis
 }
 
 fn counted(snapshot: &Snapshot) -> BTreeMap<Whose, Counted> {

@@ -134,12 +134,8 @@ fn set_server(server: &ServerName, what: &[&str]) -> Result<Order, String> {
 }
 
 fn state(word: &str) -> Result<Admin, String> {
-    match word {
-        "ready" => Ok(Admin::Ready),
-        "drain" => Ok(Admin::Drain),
-        "maint" => Ok(Admin::Maint),
-        _ => Err("'set server <srv> state' expects 'ready', 'drain' and 'maint'.".to_owned()),
-    }
+    Admin::named(word)
+        .ok_or_else(|| "'set server <srv> state' expects 'ready', 'drain' and 'maint'.".to_owned())
 }
 
 fn health(word: &str) -> Result<ServerChange, String> {
