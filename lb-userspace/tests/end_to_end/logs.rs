@@ -1,6 +1,6 @@
 //! The log beside HAProxy's: the same line for the same event, but for times and counters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -11,7 +11,7 @@ use lb_lab::failure::Silence;
 use lb_lab::http::{self, Session};
 use lb_lab::idle::Idle;
 use lb_lab::syslog::{Rsyslog, Syslog};
-use lb_lab::{Balancer, HaProxy, Host, Lab, Nginx, Result, Topology, curl, wait};
+use lb_lab::{Balancer, HaProxy, Host, Lab, Nginx, Result, Topology, curl, talk, wait};
 use socket2::SockRef;
 
 use crate::stage::{Stage, WEB, WEB_PORT, lab, xlb};
@@ -268,8 +268,14 @@ fn each_end_is_told_as_haproxy_tells_it() -> Result<()> {
     let held = Mutex::new(Vec::new());
     let hold = |stream| held.lock().expect("whole").push(stream);
     both.compare(&IDLE, "idle idle/bettley N/N/N N cD 0/0", |address| served(address, hold))?;
-    Ok(())
+    both.assert_same_counts()
 }
+
+/// The columns of the table that tell of ends: by clients, by servers, and in place of an answer.
+const ENDS: [&str; 3] = ["cli_abrt", "srv_abrt", "eresp"];
+
+/// As long as three connections are on average of which one was idle for a second, and less, in ms.
+const AVERAGE: u64 = 300;
 
 #[test]
 fn what_becomes_of_a_server_is_told_as_haproxy_tells_it() -> Result<()> {
@@ -294,7 +300,39 @@ fn what_becomes_of_a_server_is_told_as_haproxy_tells_it() -> Result<()> {
     both.assert_state("nobody has no server", "<128> backend nobody has no server available!")
 }
 
+/// Cells of a table that was asked for by `show stat`, by backend and server.
+fn cells<const N: usize>(table: &str, names: [&str; N]) -> BTreeMap<String, [String; N]> {
+    let mut lines = table.lines().filter(|line| !line.is_empty());
+    let columns: Vec<&str> = lines.next().expect("names").trim_start_matches("# ").split(',').collect();
+    let place = |name: &str| columns.iter().position(|column| *column == name).expect("a column");
+    let places = names.map(place);
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        (format!("{}/{}", cells[0], cells[1]), places.map(|place| cells[place].to_owned()))
+    };
+    lines.map(row).filter(|(name, _)| !name.ends_with("/FRONTEND")).collect()
+}
+
 impl Both {
+    /// Asserts that the tables of both count the ends alike, of each backend and each server.
+    fn assert_same_counts(&self) -> Result<()> {
+        let theirs = command(&self.lab, "show stat").expect("HAProxy obeys");
+        let expected = cells(&theirs, ENDS);
+        let mut ours = String::new();
+        // What is shown may be a moment old.
+        let counted = wait::until("the same counts", || {
+            ours = talk::ask(&self.lab.balancer, &self.xlb.xlb.socket(), "show stat").ok()?;
+            (cells(&ours, ENDS) == expected).then_some(())
+        });
+        counted.inspect_err(|_| println!("{expected:?} are HAProxy's, and\n{:?}", cells(&ours, ENDS)))?;
+        for table in [ours, theirs] {
+            let [answer, total] = &cells(&table, ["rtime", "ttime"])["idle/bettley"];
+            assert_eq!(answer, "0", "TCP has none");
+            assert!(total.parse::<u64>().expect("a number") >= AVERAGE, "{table}");
+        }
+        Ok(())
+    }
+
     /// Asserts how the connections to a server ended, and that each has one line.
     fn assert_ends(&self, clients: &[Vec<Idle>; 2], server: &str, end: &str) -> Result<()> {
         for (side, clients) in self.balancers.iter().zip(clients) {
