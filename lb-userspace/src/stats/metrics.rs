@@ -200,7 +200,19 @@ mod tests {
         ] {
             assert!(text.lines().any(|had| had == line), "{text}has no {line}");
         }
-        // Nobody checks it.
+        // Nobody checks the other.
         assert!(!text.contains(r#"xlb_server_check_duration_seconds_count{proxy="other""#), "{text}");
+    }
+
+    #[test]
+    fn the_documents_have_each_family() {
+        const DOCUMENTS: &str = include_str!("../../../docs/haproxy.md");
+        let mut view = view();
+        view.snapshot.servers[0].certificate_expires = Some(std::time::SystemTime::UNIX_EPOCH);
+        let text = metrics(&view);
+        let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE xlb_")?.split(' ').next());
+        for family in families {
+            assert!(DOCUMENTS.contains(&format!("`xlb_{family}`")), "xlb_{family}");
+        }
     }
 }

@@ -39,6 +39,9 @@ const NOBODY: Service = Service { name: "nobody", port: 7004, servers: 1, check:
 
 const SERVICES: [Service; 5] = [SERVED, IDLE, RESET, REFUSED, NOBODY];
 
+/// Where the balancer's own metrics are.
+const METRICS: &str = "127.0.0.1:8405";
+
 /// HAProxy's ports are so much higher: both are on one host, and the same address.
 const HAPROXY: u16 = 1_000;
 
@@ -158,6 +161,7 @@ fn masked(line: &str) -> String {
 fn config(lab: &Lab, syslog: &Syslog) -> String {
     let head = format!(
         "interface = \"eth0\"\nmode = \"native\"\nhost_clients = false\n\
+         [metrics]\nbind = \"{METRICS}\"\n\
          [log]\nformat = \"tcplog\"\n[[log.target]]\naddress = \"{}\"\n",
         syslog.path().display()
     );
@@ -297,7 +301,9 @@ fn what_becomes_of_a_server_is_told_as_haproxy_tells_it() -> Result<()> {
     let up = "<133> Server k8s-api-server/bettley is UP, reason: Layer4 check passed, check duration: Nms. \
               3 active and 0 backup servers online. 0 sessions requeued, 0 total in queue.";
     both.assert_state("k8s-api-server/bettley is UP", up)?;
-    both.assert_state("nobody has no server", "<128> backend nobody has no server available!")
+    both.assert_state("nobody has no server", "<128> backend nobody has no server available!")?;
+    both.assert_resets("fenn", "operator")?;
+    both.assert_resets("bettley", "down")
 }
 
 /// Cells of a table that was asked for by `show stat`, by backend and server.
@@ -345,6 +351,19 @@ impl Both {
                 let begin = format!(": {} ", idle.client());
                 assert_eq!(side.syslog.log().text().matches(&begin).count(), 1);
             }
+        }
+        Ok(())
+    }
+
+    /// Asserts that the metrics tell why the connections to a server were reset, each once.
+    fn assert_resets(&self, server: &str, cause: &str) -> Result<()> {
+        let url = format!("http://{METRICS}/metrics");
+        let metrics = self.lab.balancer.run("curl", &["--silent", "--fail", &url])?;
+        for this in ["down", "operator"] {
+            let count = if this == cause { 2 } else { 0 };
+            let labels = format!("proxy=\"{WEB}\",server=\"{server}\",cause=\"{this}\"");
+            let line = format!("xlb_server_resets_total{{{labels}}} {count}");
+            assert!(metrics.lines().any(|had| had == line), "{metrics}has no {line}");
         }
         Ok(())
     }
