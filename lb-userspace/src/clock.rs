@@ -21,6 +21,12 @@ pub fn jiffy() -> Jiffy {
     Jiffy(clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).map_or(USUAL, Duration::from))
 }
 
+/// How much processor time this process has used.
+#[must_use]
+pub fn used_by_process() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
 /// A moment of this process in milliseconds of that clock.
 #[must_use]
 pub fn millis(at: Instant) -> u64 {

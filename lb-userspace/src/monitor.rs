@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::error;
@@ -10,9 +11,11 @@ use tracing::error;
 use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::pins::Pins;
+use crate::dataplane::status::Status;
 use crate::log::Dropped;
 use crate::observe::Observer;
-use crate::stats::{Gauges, Outages, Process, Timeline, View};
+use crate::process;
+use crate::stats::{Activity, Gauges, Idle, Ledger, Outages, Process, Timeline, View};
 
 /// How often it looks by itself, for rates and the highest values.
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,23 +26,26 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Looks at the data plane, and remembers what it saw.
 pub struct Monitor {
     state: Arc<Mutex<State>>,
+    ledger: Ledger,
     /// What the agent's log drops, once there is one.
     dropped: OnceLock<Dropped>,
 }
 
 struct State {
     observer: Observer,
+    ledger: Ledger,
     gauges: Gauges,
     outages: Outages,
     timeline: Timeline,
+    idle: Idle,
     latest: Option<(Instant, u64, Arc<View>)>,
     began: Instant,
     process: Process,
 }
 
 impl Monitor {
-    /// Opens the pinned data plane of this process's agent.
-    pub fn open(pins: &Pins) -> Result<Arc<Self>, Error> {
+    /// Opens the pinned data plane of this process's agent, which notes in `ledger` what no map tells.
+    pub fn open(pins: &Pins, ledger: Ledger) -> Result<Arc<Self>, Error> {
         let node = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let process = Process {
             pid: std::process::id(),
@@ -47,17 +53,28 @@ impl Monitor {
             uptime: Duration::ZERO,
             node: node.unwrap_or_default(),
             dropped_logs: 0,
+            tasks: 0,
+            idle_percent: 0,
+            max_files: process::max_files(),
         };
         let state = State {
             observer: Observer::open(pins)?,
+            ledger: ledger.clone(),
             gauges: Gauges::default(),
             outages: Outages::default(),
             timeline: Timeline::default(),
+            idle: Idle::default(),
             latest: None,
             began: Instant::now(),
             process,
         };
-        Ok(Arc::new(Self { state: Arc::new(Mutex::new(state)), dropped: OnceLock::new() }))
+        Ok(Arc::new(Self { state: Arc::new(Mutex::new(state)), ledger, dropped: OnceLock::new() }))
+    }
+
+    /// Where connections are noted that have ended.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Tells from now on how many lines the agent's log has dropped.
@@ -69,10 +86,18 @@ impl Monitor {
     /// The balancer as it is, a moment ago at most; after the agent has published a change, never as it was
     /// before.
     pub async fn view(&self) -> Result<Arc<View>, Error> {
-        let dropped = self.dropped.get().map_or(0, Dropped::count);
+        let dropped_logs = self.dropped.get().map_or(0, Dropped::count);
+        let tasks = Handle::current().metrics().num_alive_tasks() as u64;
         // Many connections take a while, in which the agent has others to see to.
         let mut state = self.state.clone().lock_owned().await;
-        tokio::task::spawn_blocking(move || state.view(dropped)).await.unwrap_or(Err(Error::Ending))
+        tokio::task::spawn_blocking(move || state.view(dropped_logs, tasks))
+            .await
+            .unwrap_or(Err(Error::Ending))
+    }
+
+    /// What the agent has published last.
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.state.lock().await.observer.published()
     }
 
     /// What the last look has found, without another.
@@ -86,6 +111,7 @@ impl Monitor {
     pub async fn forget_highest(&self) {
         let mut state = self.state.lock().await;
         state.gauges.forget_highest();
+        self.ledger.note(Activity::forget_highest);
         state.latest = None;
     }
 
@@ -106,7 +132,7 @@ impl Monitor {
 }
 
 impl State {
-    fn view(&mut self, dropped_logs: u64) -> Result<Arc<View>, Error> {
+    fn view(&mut self, dropped_logs: u64, tasks: u64) -> Result<Arc<View>, Error> {
         let sequence = self.observer.sequence()?;
         if let Some((at, seen, view)) = &self.latest
             && *seen == sequence
@@ -120,10 +146,12 @@ impl State {
         self.gauges.look(&snapshot, at);
         self.outages.look(&snapshot, at);
         self.timeline.look(&snapshot, at);
-        let process = Process { uptime: self.began.elapsed(), dropped_logs, ..self.process.clone() };
+        self.idle.look(at, clock::used_by_process());
+        let (uptime, idle_percent) = (self.began.elapsed(), self.idle.percent());
+        let process = Process { uptime, dropped_logs, tasks, idle_percent, ..self.process.clone() };
         let (gauges, outages) = (self.gauges.clone(), self.outages.clone());
-        let timeline = self.timeline.clone();
-        let view = Arc::new(View { at, snapshot, gauges, outages, timeline, process });
+        let (activity, timeline) = (self.ledger.look(&snapshot), self.timeline.clone());
+        let view = Arc::new(View { at, snapshot, gauges, outages, activity, timeline, process });
         self.latest = Some((Instant::now(), sequence, view.clone()));
         Ok(view)
     }

@@ -59,6 +59,11 @@ impl Observer {
         self.board.sequence()
     }
 
+    /// What the agent has published last, whatever this has seen of it.
+    pub fn published(&self) -> Result<Status, Error> {
+        self.board.read()
+    }
+
     /// Looks again, now.
     pub fn refresh(&mut self) -> Result<(), Error> {
         self.status = self.board.read()?;

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::io::unix::AsyncFd;
 
 /// This process and when it started, in clock ticks since boot.
@@ -18,6 +19,12 @@ pub fn own() -> (u32, u64) {
 #[must_use]
 pub fn is_running(pid: u32, started_then: u64) -> bool {
     started(pid) == Some(started_then)
+}
+
+/// How many files this process may have open.
+#[must_use]
+pub fn max_files() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft)
 }
 
 /// A running process, which stays the same whatever happens to its number.

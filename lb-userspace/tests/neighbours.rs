@@ -189,6 +189,27 @@ fn a_changed_route_is_followed() {
     });
 }
 
+/// What is reported next of a next hop: its address, and whether it answers.
+async fn next_hop(events: &mut mpsc::Receiver<Event>) -> (Option<Mac>, bool) {
+    let event = time::timeout(Duration::from_secs(10), events.recv()).await;
+    match event.expect("it is reported").expect("running resolver") {
+        Event::NextHop(NextHop { mac, answers, .. }) => (mac, answers),
+        event => panic!("{event:?}"),
+    }
+}
+
+#[test]
+fn a_next_hop_that_does_not_answer_is_reported_and_its_address_stays() {
+    in_lab(async |lab| {
+        let (_resolver, mut events) = start(&[SERVER]).await;
+        expect(&mut events, &[(0, SERVER_MAC)]).await;
+        ip(&format!("neighbour change {SERVER} dev lb0 nud failed"));
+        assert_eq!(next_hop(&mut events).await, (Some(SERVER_MAC), false));
+        lab.send_from_server();
+        assert_eq!(next_hop(&mut events).await, (Some(SERVER_MAC), true));
+    });
+}
+
 #[test]
 fn a_deleted_entry_is_installed_again() {
     in_lab(async |_| {

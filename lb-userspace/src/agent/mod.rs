@@ -3,6 +3,7 @@
 mod command;
 mod error;
 mod logging;
+mod notes;
 mod reload;
 mod resets;
 mod serve;
@@ -32,6 +33,7 @@ use crate::plan;
 use crate::preflight;
 use crate::roster::{Roster, Usable};
 use crate::socket::{Listener, Request, Service};
+use crate::stats::Ledger;
 use crate::web::{Bound, Web};
 
 use self::resets::Resets;
@@ -79,6 +81,8 @@ struct Agent {
     /// Whether our own link is there; without it nothing that a check finds says anything.
     has_carrier: bool,
     slow_starts: SlowStarts,
+    /// What was done and seen, for those who look.
+    ledger: Ledger,
     log: Log,
     /// None until the data plane is there.
     web: Option<Web>,
@@ -120,7 +124,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
     let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
     agent.checks = checks;
-    let monitor = match Monitor::open(&agent.options.pins) {
+    let monitor = match Monitor::open(&agent.options.pins, agent.ledger.clone()) {
         Ok(monitor) => monitor,
         Err(error) => {
             complain(Box::pin(agent.stop("no look at the data plane")).await);

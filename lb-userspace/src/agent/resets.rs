@@ -116,6 +116,7 @@ impl Agent {
         let Ended { reset, given_up } =
             self.resets.resetter.end_all(self.control.maps(), server, now, how, tell)?;
         drop(ends);
+        self.note_resets(server, how, reset);
         info!("Server {name}: {reset} connections reset, {given_up} attempts to connect given up");
         self.host_clients.end_connections(self.control.maps(), server, &name);
         Ok(())

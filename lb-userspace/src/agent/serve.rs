@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::{Agent, Error, Inputs, Signal, complain, slow_start};
 use crate::config::logging::Level;
-use crate::control::WantedFrontend;
+use crate::control::{Portion, WantedFrontend};
 use crate::dataplane::events::Events;
 use crate::health::report::{NoServer, StateChange};
 use crate::health::{Checker, Event, Transition};
@@ -39,6 +39,7 @@ impl Agent {
         self.follow_health();
         self.resume_resets();
         self.usable = self.roster.usable();
+        self.note_rings();
         let mut sweeps = interval(SWEEP);
         let mut growth = interval(GROWTH);
         growth.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -182,12 +183,14 @@ impl Agent {
         }
     }
 
-    fn on_next_hop(&mut self, NextHop { server, address, mac }: NextHop) -> Result<(), Error> {
+    fn on_next_hop(&mut self, next_hop: NextHop) -> Result<(), Error> {
+        let NextHop { server, address, mac, answers } = next_hop;
         let is_of = |(number, owner): (u16, SocketAddrV4)| (number, *owner.ip()) == (server, address);
         if !self.control.servers().iter().any(is_of) {
             // The number has been given back since, and may be another's by now.
             return Ok(());
         }
+        self.note_next_hop(server, answers);
         let known = self.control.next_hop(server);
         // One that is not known yet to a new resolver may be known to the maps.
         let Some(mac) = mac.filter(|mac| known != Some(*mac)) else { return Ok(()) };
@@ -204,6 +207,7 @@ impl Agent {
             return;
         }
         self.roster.set_health(number, &event.health);
+        self.note_check(number, event);
         // One that has left the configuration is neither UP nor DOWN, but it may be dead.
         let is_leaving = self.roster.status().server(number).is_some_and(|server| server.leaving);
         if !is_leaving {
@@ -242,13 +246,18 @@ impl Agent {
         if let (Some(began), Some(length)) = (came_back, slow_start::length(&self.config, address)) {
             self.slow_starts.begin(address, length, began);
         }
-        Ok(self.control.set_portion(number, self.slow_starts.portion(address, now))?)
+        self.give_portion(number, self.slow_starts.portion(address, now))
+    }
+
+    fn give_portion(&mut self, number: u16, portion: Portion) -> Result<(), Error> {
+        self.note_portion(number, portion);
+        Ok(self.control.set_portion(number, portion)?)
     }
 
     fn advance_slow_starts(&mut self) -> Result<(), Error> {
         for (address, portion) in self.slow_starts.advance(Instant::now()) {
             if let Some(number) = self.control.servers().of(address) {
-                self.control.set_portion(number, portion)?;
+                self.give_portion(number, portion)?;
             }
         }
         Ok(())
@@ -290,6 +299,7 @@ impl Agent {
         }
         self.usable = usable;
         self.judge_due();
+        self.note_rings();
     }
 
     /// Established connections of a server.

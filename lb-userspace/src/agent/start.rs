@@ -29,6 +29,7 @@ use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight::Fit;
 use crate::roster::{Roster, Usable};
+use crate::stats::Ledger;
 
 /// How long the start waits for the servers' next hops. One that does not answer ARP by then gets
 /// its connections later.
@@ -197,6 +198,7 @@ impl Agent {
             usable: Usable::default(),
             has_carrier,
             slow_starts: SlowStarts::default(),
+            ledger: Ledger::default(),
             log,
             web: None,
             health_sender,

@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(value_enum)]
     change: Change,
 
-    /// Its weight, from 0 to 256, until the configuration gives it another one
+    /// Its weight, from 0 to 256 or in percent of the configuration's, until that gives it another one
     #[arg(value_name = "N", allow_negative_numbers = true, required_if_eq("change", "weight"))]
     weight: Option<String>,
 }

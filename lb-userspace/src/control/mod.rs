@@ -98,6 +98,12 @@ impl Portion {
         #[expect(clippy::cast_sign_loss, reason = "it is at least one")]
         Self(sixteenths as u32)
     }
+
+    /// How many percent of its share it gets; none if that is all of it.
+    #[must_use]
+    pub fn percent(self) -> Option<u32> {
+        (self != Self::WHOLE).then_some(self.0 * 100 / Self::WHOLE.0)
+    }
 }
 
 impl WantedServer {
@@ -113,6 +119,8 @@ pub struct Control {
     wanted: Wanted,
     servers: Numbers,
     frontends: Numbers,
+    /// By the number of the frontend.
+    ring_switches: [u64; MAX_FRONTENDS as usize],
 }
 
 /// A change that the maps can take.
@@ -192,7 +200,8 @@ impl Control {
     pub fn adopt(maps: Maps, wanted: Wanted) -> Self {
         let setup = maps.setup.get();
         let (servers, frontends) = (entries::servers_of(setup), entries::frontends_of(setup));
-        Self { maps, wanted, servers, frontends }
+        let ring_switches = [0; MAX_FRONTENDS as usize];
+        Self { maps, wanted, servers, frontends, ring_switches }
     }
 
     /// What the data plane is doing now.
@@ -229,6 +238,13 @@ impl Control {
     pub fn next_hop(&self, server: u16) -> Option<Mac> {
         let next_hop: Mac = self.maps.setup.get().server(server).next_hop.into();
         next_hop.is_unicast().then_some(next_hop)
+    }
+
+    /// How often another ring of a frontend has come into force, since this began to keep the maps or the
+    /// number was given to it.
+    #[must_use]
+    pub fn ring_switches(&self, frontend: u16) -> u64 {
+        self.ring_switches.get(usize::from(frontend)).copied().unwrap_or_default()
     }
 
     /// What has to be done so that the maps are as wanted, if they can be.
@@ -428,6 +444,7 @@ impl Control {
                 self.maps.clear_path(number, server)?;
             }
             self.maps.occupancy.clear(number);
+            self.ring_switches[usize::from(number)] = 0;
             self.maps.setup.write_frontend(number, &entry);
             self.write_ring(place)?;
             entries::link(&mut self.maps.setup, number);
@@ -457,7 +474,9 @@ impl Control {
         };
         let usable = shares.iter().filter(|share| share.weight > 0);
         let usable = usable.fold(Servers::NONE, |servers, share| servers.and(share.server));
-        self.maps.setup.switch_ring(number, RingRef::new(buffer, len), usable);
+        let ring = RingRef::new(buffer, len);
+        self.maps.setup.switch_ring(number, ring, usable);
+        self.ring_switches[usize::from(number)] += u64::from(ring != in_force);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Local, TimeDelta};
 use futures::FutureExt;
-use lb_common::ending::Ending;
+use lb_common::ending::{Ending, How};
 use lb_common::net::socket_addr;
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -21,7 +21,7 @@ use crate::config::logging::Level;
 use crate::config::model::{self, LogFormat};
 use crate::dataplane::endings::Endings;
 use crate::monitor::Monitor;
-use crate::stats::View;
+use crate::stats::{Session, View};
 
 /// So many lines are written before anybody else has a turn.
 const BATCH: usize = 512;
@@ -127,12 +127,21 @@ impl Collector {
         for ending in endings {
             let accepted = at - ago(now, ending.opened_at);
             let Some(line) = line(ending, &names, view.as_deref(), accepted) else { continue };
+            self.note(&line);
             let text = match format {
                 LogFormat::Tcplog => line.to_string(),
                 LogFormat::Json => line.json(),
             };
             self.targets.write(&Entry { level: Level::INFO, at, text });
         }
+    }
+
+    /// Lets those know of an end who look at statistics.
+    fn note(&self, line: &Line<'_>) {
+        let Line { backend, server, how, connected_after, total, .. } = *line;
+        let server = (how != How::NoServer).then_some(server);
+        let session = Session { how, connected_after, total };
+        self.monitor.ledger().note(|activity| activity.ended(backend, server, &session));
     }
 
     fn write_state(&self, level: Level, text: String) {

@@ -17,6 +17,8 @@ pub struct NextHop {
     /// Where its frames go. None only until it is known for the first time: an address that has
     /// stopped answering is still the best guess.
     pub mac: Option<Mac>,
+    /// Whether the next hop answers, as far as the kernel knows.
+    pub answers: bool,
 }
 
 /// A server by number and address, and its next hop.
@@ -28,18 +30,18 @@ pub(super) struct Table {
     servers: BTreeMap<u16, Server>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Server {
     address: Ipv4Addr,
     next_hop: Ipv4Addr,
     mac: Option<Mac>,
+    answers: bool,
 }
 
 impl Table {
     /// Servers with these next hops, of which nothing is known.
     pub fn new(ways: impl IntoIterator<Item = Way>) -> Self {
-        let unknown = |(number, address, next_hop)| (number, Server { address, next_hop, mac: None });
-        Self { servers: ways.into_iter().map(unknown).collect() }
+        Self { servers: ways.into_iter().map(|way| (way.0, Server::unknown(way))).collect() }
     }
 
     /// Follows these servers from now on. What is known of the way that a server had stays.
@@ -47,14 +49,17 @@ impl Table {
         let before = std::mem::replace(self, Self::new(ways));
         for (number, server) in &mut self.servers {
             let is_same = |was: &&Server| (was.address, was.next_hop) == (server.address, server.next_hop);
-            server.mac = before.servers.get(number).filter(is_same).and_then(|was| was.mac);
+            if let Some(was) = before.servers.get(number).filter(is_same) {
+                *server = *was;
+            }
         }
     }
 
     /// Sends a server's packets another way from now on; its MAC address holds until the new next
     /// hop's is [observed](Self::observe).
-    pub fn route(&mut self, (server, address, next_hop): Way) {
-        self.servers.entry(server).or_insert(Server { address, next_hop, mac: None }).next_hop = next_hop;
+    pub fn route(&mut self, way: Way) {
+        let (number, _, next_hop) = way;
+        self.servers.entry(number).or_insert(Server::unknown(way)).next_hop = next_hop;
     }
 
     /// Whether any server's packets go there.
@@ -71,11 +76,11 @@ impl Table {
 
     /// Takes in what the kernel knows of a neighbour, and says what that changes.
     pub fn observe(&mut self, entry: &Entry) -> Vec<NextHop> {
-        let Some(mac) = entry.mac else { return Vec::new() };
         let mut changes = Vec::new();
-        for (number, server) in &mut self.servers {
-            if server.next_hop == entry.address && server.mac != Some(mac) {
-                server.mac = Some(mac);
+        let behind_it = self.servers.iter_mut().filter(|(_, server)| server.next_hop == entry.address);
+        for (number, server) in behind_it {
+            let now = Server { mac: entry.mac.or(server.mac), answers: entry.mac.is_some(), ..*server };
+            if std::mem::replace(server, now) != now {
                 changes.push(server.known(*number));
             }
         }
@@ -89,9 +94,13 @@ impl Table {
 }
 
 impl Server {
+    const fn unknown((_, address, next_hop): Way) -> Self {
+        Self { address, next_hop, mac: None, answers: false }
+    }
+
     /// What is known of it, under its number.
     const fn known(&self, number: u16) -> NextHop {
-        NextHop { server: number, address: self.address, mac: self.mac }
+        NextHop { server: number, address: self.address, mac: self.mac, answers: self.answers }
     }
 }
 
@@ -120,11 +129,11 @@ mod tests {
     }
 
     fn hop((server, address, _): Way, mac: Mac) -> NextHop {
-        NextHop { server, address, mac: Some(mac) }
+        NextHop { server, address, mac: Some(mac), answers: true }
     }
 
     fn unknown((server, address, _): Way) -> NextHop {
-        NextHop { server, address, mac: None }
+        NextHop { server, address, mac: None, answers: false }
     }
 
     #[test]
@@ -141,8 +150,11 @@ mod tests {
         let mut table = Table::new([near(0)]);
         assert_eq!(table.all(), [unknown(near(0))]);
         table.observe(&entry(SERVER, Some(A)));
+        let silent = [NextHop { answers: false, ..hop(near(0), A) }];
+        assert_eq!(table.observe(&entry(SERVER, None)), silent);
+        assert_eq!(table.all(), silent);
         assert_eq!(table.observe(&entry(SERVER, None)), []);
-        assert_eq!(table.all(), [hop(near(0), A)]);
+        assert_eq!(table.observe(&entry(SERVER, Some(A))), [hop(near(0), A)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use lb_common::ring::MAX_WEIGHT;
 
+use super::ServerName;
 use crate::dataplane::status::Admin;
 
 /// Something that the agent is asked to do.
@@ -73,7 +74,8 @@ pub enum NotACommand {
     /// There is no such command.
     #[error(
         "unknown command {0:?}; there are `set server <backend>/<name> state ready|drain|maint`, \
-         `set server <backend>/<name> weight <0-{MAX_WEIGHT}>` and `reload`"
+         `… weight <0-{MAX_WEIGHT}>`, `… weight <percent>%`, `… health up|down`, `… health checks on|off`, \
+         `… sessions ended`, and `reload`"
     )]
     Unknown(String),
     /// Not the name of a server.
@@ -86,29 +88,25 @@ pub enum NotACommand {
     #[error("unexpected {0:?}; only `weight` takes a number")]
     Surplus(String),
     /// Not a weight.
-    #[error("{0:?} is no weight; expected a whole number from 0 to {MAX_WEIGHT}")]
+    #[error("{0:?} is no weight; expected a whole number from 0 to {MAX_WEIGHT}, or percent such as 50%")]
     Weight(String),
 }
 
 impl Command {
     /// The command that changes a server given as `<backend>/<name>`.
     pub fn server(server: &str, change: ServerChange) -> Result<Self, NotACommand> {
-        match server.split_once('/') {
-            Some((backend, name)) if !backend.is_empty() && !name.is_empty() => {
-                Ok(Self::Server { backend: backend.to_owned(), name: name.to_owned(), change })
-            }
-            _ => Err(NotACommand::Server(server.to_owned())),
-        }
+        Ok(server.parse::<ServerName>()?.change(change))
     }
 }
 
 impl ServerChange {
-    /// A weight in digits.
+    /// A weight in digits, or so many percent.
     pub fn weight(text: &str) -> Result<Self, NotACommand> {
-        let weight = text.parse().ok().filter(|weight| *weight <= MAX_WEIGHT);
-        weight
-            .map(|weight| Self::Weight(Weight::Absolute(weight)))
-            .ok_or_else(|| NotACommand::Weight(text.to_owned()))
+        let weight = match text.strip_suffix('%') {
+            Some(percent) => percent.parse().ok().map(Weight::Percent),
+            None => text.parse().ok().filter(|weight| *weight <= MAX_WEIGHT).map(Weight::Absolute),
+        };
+        weight.map(Self::Weight).ok_or_else(|| NotACommand::Weight(text.to_owned()))
     }
 
     /// A state by its name.
@@ -124,12 +122,23 @@ impl FromStr for Command {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["reload"] => Ok(Self::Reload),
-            ["set", "server", server, "state", state] => Self::server(server, ServerChange::state(state)?),
-            ["set", "server", server, "weight", weight] => {
-                Self::server(server, ServerChange::weight(weight)?)
-            }
+            ["set", "server", server, ref change @ ..] => Self::server(server, change_of(line, change)?),
             _ => Err(NotACommand::Unknown(line.trim().to_owned())),
         }
+    }
+}
+
+/// Reads the words of a line that say what is to become of a server.
+fn change_of(line: &str, words: &[&str]) -> Result<ServerChange, NotACommand> {
+    match *words {
+        ["state", state] => ServerChange::state(state),
+        ["weight", weight] => ServerChange::weight(weight),
+        ["health", "up"] => Ok(ServerChange::Health { up: true }),
+        ["health", "down"] => Ok(ServerChange::Health { up: false }),
+        ["health", "checks", "on"] => Ok(ServerChange::Checks { on: true }),
+        ["health", "checks", "off"] => Ok(ServerChange::Checks { on: false }),
+        ["sessions", "ended"] => Ok(ServerChange::EndSessions),
+        _ => Err(NotACommand::Unknown(line.trim().to_owned())),
     }
 }
 
@@ -170,7 +179,9 @@ mod tests {
             "\"k8s\" is no server; expected <backend>/<name>, as `xlb stats` shows them"
         );
         for weight in ["257", "-1", "1.5", "ten", "4294967296"] {
-            let expected = format!("{weight:?} is no weight; expected a whole number from 0 to 256");
+            let expected = format!(
+                "{weight:?} is no weight; expected a whole number from 0 to 256, or percent such as 50%"
+            );
             assert_eq!(error(&format!("set server k8s/bettley weight {weight}")), expected);
         }
         for line in ["", "show info", "set server k8s/bettley", "reload now", "set server a/b weight 1 2"] {
@@ -191,6 +202,10 @@ mod tests {
             prop_oneof![Just(Admin::Ready), Just(Admin::Drain), Just(Admin::Maint)]
                 .prop_map(ServerChange::State),
             (0..=MAX_WEIGHT).prop_map(|weight| ServerChange::Weight(Weight::Absolute(weight))),
+            any::<u32>().prop_map(|percent| ServerChange::Weight(Weight::Percent(percent))),
+            any::<bool>().prop_map(|up| ServerChange::Health { up }),
+            any::<bool>().prop_map(|on| ServerChange::Checks { on }),
+            Just(ServerChange::EndSessions),
         ]
     }
 

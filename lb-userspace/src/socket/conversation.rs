@@ -8,8 +8,8 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use super::runtime::{self, Asked, Order, ServerName, Show};
-use super::{Command, Complaint, OWN_VERB, Service, Watched};
+use super::runtime::{self, Asked, Order, Show};
+use super::{Command, Complaint, OWN_VERB, ServerName, Service, Watched};
 
 /// The longest line that is read, in bytes; HAProxy's buffers have as many.
 const LONGEST: u64 = 16 * 1024;
@@ -99,8 +99,8 @@ impl<W: Watched> Conversation<W> {
 
     /// What is said of a server that is not there.
     async fn missing(&self, server: &ServerName) -> Option<String> {
-        match self.service.watched.view().await {
-            Ok(view) => server.find(&view.snapshot).err().map(|missing| format!("{missing}\n")),
+        match self.service.watched.servers().await {
+            Ok(servers) => server.place(names(&servers)).err().map(|missing| format!("{missing}\n")),
             Err(error) => Some(format!("{error}\n")),
         }
     }
@@ -133,6 +133,10 @@ impl<W: Watched> Conversation<W> {
         }
         Ok(())
     }
+}
+
+fn names(servers: &[ServerName]) -> impl Iterator<Item = (&str, &str)> {
+    servers.iter().map(|ServerName { backend, name }| (backend.as_str(), name.as_str()))
 }
 
 /// The rest of a line of the command line's own.

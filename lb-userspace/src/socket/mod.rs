@@ -12,12 +12,14 @@ mod complaint;
 mod conversation;
 mod listener;
 mod runtime;
+mod server_name;
 mod service;
 
 pub use client::{NoAnswer, ask};
 pub use command::{Command, NotACommand, ServerChange, Weight};
 pub use complaint::Complaint;
 pub use listener::{BindError, Listener};
+pub use server_name::{Missing, ServerName};
 pub use service::{Request, Service, Watched};
 
 /// The word that the command line's own lines begin with.

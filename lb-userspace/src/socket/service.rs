@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Command, Complaint};
+use super::{Command, Complaint, ServerName};
 use crate::dataplane::Error;
 use crate::kind::Kind;
 use crate::monitor::Monitor;
@@ -25,6 +25,9 @@ pub trait Watched: Send + Sync + 'static {
     /// As it is now.
     fn view(&self) -> impl Future<Output = Result<Arc<View>, Error>> + Send;
 
+    /// The servers that it has now, without those that have left the configuration; costs less than a view.
+    fn servers(&self) -> impl Future<Output = Result<Vec<ServerName>, Error>> + Send;
+
     /// Lets the highest values begin anew.
     fn forget_highest(&self) -> impl Future<Output = ()> + Send;
 }
@@ -32,6 +35,11 @@ pub trait Watched: Send + Sync + 'static {
 impl Watched for Monitor {
     async fn view(&self) -> Result<Arc<View>, Error> {
         Self::view(self).await
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerName>, Error> {
+        let servers = self.status().await?.servers.into_iter().filter(|server| !server.leaving);
+        Ok(servers.map(|server| ServerName { backend: server.backend, name: server.name }).collect())
     }
 
     async fn forget_highest(&self) {
@@ -71,6 +79,7 @@ pub(super) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::stats::Server;
     use crate::stats::haproxy::tests::view;
 
     /// A balancer in which nothing happens.
@@ -96,6 +105,12 @@ pub(super) mod tests {
     impl Watched for Still {
         async fn view(&self) -> Result<Arc<View>, Error> {
             Ok(self.view.clone())
+        }
+
+        async fn servers(&self) -> Result<Vec<ServerName>, Error> {
+            let name =
+                |server: &Server| ServerName { backend: server.backend.clone(), name: server.name.clone() };
+            Ok(self.view.snapshot.servers.iter().map(name).collect())
         }
 
         async fn forget_highest(&self) {

@@ -29,8 +29,12 @@ pub struct Gauge {
     pub highest_open: u64,
     /// When a connection was last counted, in `CLOCK_MONOTONIC`.
     pub last_connection: Option<Duration>,
+    /// Bytes to clients a second, lately.
+    pub bytes_out_rate: u64,
     /// How many connections there were then.
     counted: u64,
+    /// How many bytes to clients.
+    counted_bytes: u64,
 }
 
 /// What was seen of all of them, over many looks.
@@ -41,9 +45,11 @@ pub struct Gauges {
 }
 
 /// What one look finds.
+#[derive(Default)]
 struct Sight {
     connections: u64,
     open: u64,
+    bytes_out: u64,
 }
 
 /// A rate is that of a second, however often somebody looks.
@@ -86,8 +92,10 @@ impl Gauge {
     /// Takes in what has come since the last time; nothing the first time, when nobody knows since when.
     fn rate(&mut self, sight: &Sight, elapsed: Option<Duration>, now: Duration) {
         let before = std::mem::replace(&mut self.counted, sight.connections);
+        let bytes_before = std::mem::replace(&mut self.counted_bytes, sight.bytes_out);
         let Some(elapsed) = elapsed else { return };
         self.rate = per_second(before, self.counted, elapsed);
+        self.bytes_out_rate = per_second(bytes_before, self.counted_bytes, elapsed);
         self.highest_rate = self.highest_rate.max(self.rate);
         if self.counted > before {
             self.last_connection = Some(now);
@@ -97,20 +105,22 @@ impl Gauge {
 
 fn sights(snapshot: &Snapshot) -> BTreeMap<Whose, Sight> {
     let mut sights = BTreeMap::new();
-    let mut see = |whose, connections, open| {
-        let sight = sights.entry(whose).or_insert(Sight { connections: 0, open: 0 });
+    let mut see = |whose, connections, open, bytes_out| {
+        let sight = sights.entry(whose).or_insert_with(Sight::default);
         sight.connections += connections;
         sight.open += open;
+        sight.bytes_out += bytes_out;
     };
     for frontend in &snapshot.frontends {
         let (connections, open) = (frontend.all_connections(), frontend.all_open());
-        see(Whose::Everybody, connections, open);
-        see(Whose::Frontend(frontend.name.clone()), connections, open);
-        see(Whose::Backend(frontend.backend.clone()), connections, open);
+        let bytes_out = frontend.traffic.bytes_out;
+        see(Whose::Everybody, connections, open, bytes_out);
+        see(Whose::Frontend(frontend.name.clone()), connections, open, bytes_out);
+        see(Whose::Backend(frontend.backend.clone()), connections, open, bytes_out);
     }
     for server in &snapshot.servers {
         let whose = Whose::Server(server.backend.clone(), server.name.clone());
-        see(whose, server.all_connections(), server.all_open());
+        see(whose, server.all_connections(), server.all_open(), server.traffic.bytes_out);
     }
     sights
 }
@@ -155,6 +165,17 @@ mod tests {
         let gauges = looked(&[(0, 100, 1), (2_000, 200, 2), (4_000, 200, 2)]);
         let gauge = gauges.of(&SERVER());
         assert_eq!((gauge.rate, gauge.highest_rate, gauge.last_connection), (0, 50, Some(second(2))));
+    }
+
+    #[test]
+    fn bytes_have_a_rate_too() {
+        let mut gauges = Gauges::default();
+        for (at, bytes_out) in [(0, 1_000_000), (2, 1_000_500)] {
+            let mut snapshot = snapshot();
+            snapshot.frontends[0].traffic.bytes_out = bytes_out;
+            gauges.look(&snapshot, second(at));
+        }
+        assert_eq!(gauges.of(&Whose::Everybody).bytes_out_rate, 250);
     }
 
     #[test]

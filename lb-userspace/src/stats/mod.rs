@@ -3,11 +3,15 @@
 //!
 //! Nothing here reads a map; tables round where JSON is exact.
 
+mod activity;
+mod average;
 mod connections;
 mod filter;
 mod gauges;
 pub mod haproxy;
+mod histogram;
 pub(crate) mod human;
+mod idle;
 mod json;
 mod metrics;
 mod outages;
@@ -18,9 +22,13 @@ mod table;
 mod timeline;
 mod view;
 
+pub use activity::{Activity, Ledger, ServerActivity, Session, Sessions};
+pub use average::Average;
 pub use connections::{Connection, connections_json, connections_table};
 pub use filter::{ClientFilter, Filter, FilterError, parse_state};
 pub use gauges::{Gauge, Gauges, Whose};
+pub use histogram::Histogram;
+pub use idle::Idle;
 pub use json::json;
 pub(crate) use json::pretty;
 pub use metrics::metrics;

@@ -213,33 +213,28 @@ impl Snapshot {
     }
 }
 
-impl Frontend {
-    /// Connections that were given to a server, those of the host itself too.
-    #[must_use]
-    pub const fn all_connections(&self) -> u64 {
-        self.connections + self.local.connections
-    }
+/// Those that count the connections of the host's own clients apart from all others.
+macro_rules! counts_in_two_parts {
+    ($($kind:ident),+) => {$(
+        impl $kind {
+            /// Connections that were given to a server, those of the host itself too.
+            #[must_use]
+            pub const fn all_connections(&self) -> u64 {
+                self.connections + self.local.connections
+            }
 
-    /// Those that have begun and not ended, the host's too.
-    #[must_use]
-    pub const fn all_open(&self) -> u64 {
-        self.open + self.local.current
-    }
+            /// Those that have begun and not ended, the host's too.
+            #[must_use]
+            pub const fn all_open(&self) -> u64 {
+                self.open + self.local.current
+            }
+        }
+    )+};
 }
 
+counts_in_two_parts!(Frontend, Server);
+
 impl Server {
-    /// Connections that were given to it, those of the host itself too.
-    #[must_use]
-    pub const fn all_connections(&self) -> u64 {
-        self.connections + self.local.connections
-    }
-
-    /// Those that have begun and not ended, the host's too.
-    #[must_use]
-    pub const fn all_open(&self) -> u64 {
-        self.open + self.local.current
-    }
-
     /// Whether it may get new connections.
     #[must_use]
     pub const fn takes_connections(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Gauges, Outages, Snapshot, Timeline};
+use super::{Activity, Gauges, Outages, Snapshot, Timeline};
 
 /// The balancer at one moment, with what was seen before.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct View {
     pub gauges: Gauges,
     /// When backends had no server.
     pub outages: Outages,
+    /// What the agent has done and seen.
+    pub activity: Activity,
     /// The last minutes.
     pub timeline: Timeline,
     /// The agent that shows it.
@@ -34,4 +36,10 @@ pub struct Process {
     pub node: String,
     /// How many lines of its log were dropped.
     pub dropped_logs: u64,
+    /// How many tasks it has.
+    pub tasks: u64,
+    /// How many percent of the last second it had nothing to do.
+    pub idle_percent: u32,
+    /// How many files it may have open, sockets too.
+    pub max_files: u64,
 }

@@ -1,6 +1,6 @@
 //! The log beside HAProxy's: the same line for the same event, but for times and counters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -11,7 +11,7 @@ use lb_lab::failure::Silence;
 use lb_lab::http::{self, Session};
 use lb_lab::idle::Idle;
 use lb_lab::syslog::{Rsyslog, Syslog};
-use lb_lab::{Balancer, HaProxy, Host, Lab, Nginx, Result, Topology, curl, wait};
+use lb_lab::{Balancer, HaProxy, Host, Lab, Nginx, Result, Topology, curl, talk, wait};
 use socket2::SockRef;
 
 use crate::stage::{Stage, WEB, WEB_PORT, lab, xlb};
@@ -38,6 +38,9 @@ const REFUSED: Service = Service { name: "refused", port: 7003, servers: 1, chec
 const NOBODY: Service = Service { name: "nobody", port: 7004, servers: 1, check: true, idle: 600 };
 
 const SERVICES: [Service; 5] = [SERVED, IDLE, RESET, REFUSED, NOBODY];
+
+/// Where the balancer's own metrics are.
+const METRICS: &str = "127.0.0.1:8405";
 
 /// HAProxy's ports are so much higher: both are on one host, and the same address.
 const HAPROXY: u16 = 1_000;
@@ -158,6 +161,7 @@ fn masked(line: &str) -> String {
 fn config(lab: &Lab, syslog: &Syslog) -> String {
     let head = format!(
         "interface = \"eth0\"\nmode = \"native\"\nhost_clients = false\n\
+         [metrics]\nbind = \"{METRICS}\"\n\
          [log]\nformat = \"tcplog\"\n[[log.target]]\naddress = \"{}\"\n",
         syslog.path().display()
     );
@@ -268,8 +272,14 @@ fn each_end_is_told_as_haproxy_tells_it() -> Result<()> {
     let held = Mutex::new(Vec::new());
     let hold = |stream| held.lock().expect("whole").push(stream);
     both.compare(&IDLE, "idle idle/bettley N/N/N N cD 0/0", |address| served(address, hold))?;
-    Ok(())
+    both.assert_same_counts()
 }
+
+/// The columns of the table that tell of ends: by clients, by servers, and in place of an answer.
+const ENDS: [&str; 3] = ["cli_abrt", "srv_abrt", "eresp"];
+
+/// As long as three connections are on average of which one was idle for a second, and less, in ms.
+const AVERAGE: u64 = 300;
 
 #[test]
 fn what_becomes_of_a_server_is_told_as_haproxy_tells_it() -> Result<()> {
@@ -291,10 +301,44 @@ fn what_becomes_of_a_server_is_told_as_haproxy_tells_it() -> Result<()> {
     let up = "<133> Server k8s-api-server/bettley is UP, reason: Layer4 check passed, check duration: Nms. \
               3 active and 0 backup servers online. 0 sessions requeued, 0 total in queue.";
     both.assert_state("k8s-api-server/bettley is UP", up)?;
-    both.assert_state("nobody has no server", "<128> backend nobody has no server available!")
+    both.assert_state("nobody has no server", "<128> backend nobody has no server available!")?;
+    both.assert_resets("fenn", "operator")?;
+    both.assert_resets("bettley", "down")
+}
+
+/// Cells of a table that was asked for by `show stat`, by backend and server.
+fn cells<const N: usize>(table: &str, names: [&str; N]) -> BTreeMap<String, [String; N]> {
+    let mut lines = table.lines().filter(|line| !line.is_empty());
+    let columns: Vec<&str> = lines.next().expect("names").trim_start_matches("# ").split(',').collect();
+    let place = |name: &str| columns.iter().position(|column| *column == name).expect("a column");
+    let places = names.map(place);
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        (format!("{}/{}", cells[0], cells[1]), places.map(|place| cells[place].to_owned()))
+    };
+    lines.map(row).filter(|(name, _)| !name.ends_with("/FRONTEND")).collect()
 }
 
 impl Both {
+    /// Asserts that the tables of both count the ends alike, of each backend and each server.
+    fn assert_same_counts(&self) -> Result<()> {
+        let theirs = command(&self.lab, "show stat").expect("HAProxy obeys");
+        let expected = cells(&theirs, ENDS);
+        let mut ours = String::new();
+        // What is shown may be a moment old.
+        let counted = wait::until("the same counts", || {
+            ours = talk::ask(&self.lab.balancer, &self.xlb.xlb.socket(), "show stat").ok()?;
+            (cells(&ours, ENDS) == expected).then_some(())
+        });
+        counted.inspect_err(|_| println!("{expected:?} are HAProxy's, and\n{:?}", cells(&ours, ENDS)))?;
+        for table in [ours, theirs] {
+            let [answer, total] = &cells(&table, ["rtime", "ttime"])["idle/bettley"];
+            assert_eq!(answer, "0", "TCP has none");
+            assert!(total.parse::<u64>().expect("a number") >= AVERAGE, "{table}");
+        }
+        Ok(())
+    }
+
     /// Asserts how the connections to a server ended, and that each has one line.
     fn assert_ends(&self, clients: &[Vec<Idle>; 2], server: &str, end: &str) -> Result<()> {
         for (side, clients) in self.balancers.iter().zip(clients) {
@@ -307,6 +351,19 @@ impl Both {
                 let begin = format!(": {} ", idle.client());
                 assert_eq!(side.syslog.log().text().matches(&begin).count(), 1);
             }
+        }
+        Ok(())
+    }
+
+    /// Asserts that the metrics tell why the connections to a server were reset, each once.
+    fn assert_resets(&self, server: &str, cause: &str) -> Result<()> {
+        let url = format!("http://{METRICS}/metrics");
+        let metrics = self.lab.balancer.run("curl", &["--silent", "--fail", &url])?;
+        for this in ["down", "operator"] {
+            let count = if this == cause { 2 } else { 0 };
+            let labels = format!("proxy=\"{WEB}\",server=\"{server}\",cause=\"{this}\"");
+            let line = format!("xlb_server_resets_total{{{labels}}} {count}");
+            assert!(metrics.lines().any(|had| had == line), "{metrics}has no {line}");
         }
         Ok(())
     }

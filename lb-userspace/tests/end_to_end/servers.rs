@@ -7,7 +7,7 @@ use std::io;
 use lb_lab::config::{Check, Config};
 use lb_lab::failure::Silence;
 use lb_lab::load::{Load, Plan, Tally};
-use lb_lab::{Lab, Nginx, Result, Topology, curl, wait};
+use lb_lab::{Lab, Nginx, Result, Topology, curl, talk, wait};
 use toml::Value;
 
 use crate::stage::{EQUAL, Stage, WEB, WEB_PORT, assert_shares, lab};
@@ -55,6 +55,16 @@ fn observe(config: &mut Config, interval: &str) {
 }
 
 impl Stage {
+    /// Waits until HAProxy's table says that one server has a sixteenth of its share.
+    fn await_throttle(&self) -> Result<()> {
+        let socket = self.balancer().xlb.socket();
+        wait::until("a throttle of 6 percent", || {
+            let table = talk::ask(&self.lab.balancer, &socket, "show stat typed").ok()?;
+            let throttles = table.lines().filter(|line| line.contains(".throttle."));
+            throttles.eq(["S.3.1.29.throttle.1:MaP:u32:6"]).then_some(())
+        })
+    }
+
     fn change(&self, server: &str, change: &str) -> Result<()> {
         self.balancer().xlb.output(["server", &format!("{WEB}/{server}"), change]).map(drop)
     }
@@ -188,8 +198,10 @@ fn a_slow_start_goes_on_over_a_restart() -> Result<()> {
     // A sixteenth of its share, for seven minutes.
     let slow = [("bettley", 1), ("fenn", 16), ("gardener", 16)];
     assert_shares(&stage.answers()?, &slow);
+    stage.await_throttle()?;
     stage.restart(&config.to_toml())?;
     assert_shares(&stage.answers()?, &slow);
+    stage.await_throttle()?;
     stage.balancer().xlb.output(["reload"])?;
     assert_shares(&stage.answers()?, &slow);
     Ok(())

@@ -117,10 +117,12 @@ fn rows(text: &str) -> Csv {
 
 /// Family, type and help of each family, and the labels of each sample.
 fn families(text: &str, of: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    let is_of = |line: &&str| line.contains(of) && !line.contains("_http_") && !line.contains("intercepted");
+    // Those of the process are all there.
+    let is_of_http = |line: &str| !line.contains("_process_") && line.contains("_http_");
+    let is_of = |line: &&str| line.contains(of) && !is_of_http(line) && !line.contains("intercepted");
     let (comments, samples): (Vec<_>, Vec<_>) =
         text.lines().filter(is_of).partition(|line| line.starts_with('#'));
-    let forwards = |line: &&&str| line.contains(&format!("proxy=\"{WEB}\""));
+    let forwards = |line: &&&str| line.contains(&format!("proxy=\"{WEB}\"")) || !line.contains('{');
     let labels = samples.iter().filter(forwards).filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned()));
     (comments.into_iter().map(str::to_owned).collect(), labels.collect())
 }
@@ -149,7 +151,7 @@ fn numbers_have_the_shape_that_haproxy_gives_them() -> Result<()> {
     }
     let metrics = |host| body(client, host, METRICS_PORT, "/metrics");
     let (ours, theirs) = (metrics(balancer)?, metrics(peer)?);
-    for kind in ["haproxy_frontend_", "haproxy_backend_", "haproxy_server_"] {
+    for kind in ["haproxy_process_", "haproxy_frontend_", "haproxy_backend_", "haproxy_server_"] {
         let ((our_families, our_samples), (their_families, their_samples)) =
             (families(&ours, kind), families(&theirs, kind));
         let differing: Vec<_> = our_families.symmetric_difference(&their_families).collect();

@@ -81,7 +81,7 @@ fn lab() -> Vec<Package> {
         ("hatop", "hatop", "shows what it says on a terminal"),
         ("tmux", "tmux", "is that terminal"),
         ("prometheus-haproxy-exporter", "prometheus-haproxy-exporter", "makes metrics of what it says"),
-        ("promtool", "prometheus", "finds what is wrong with metrics"),
+        ("prometheus", "prometheus", "scrapes the balancer, and finds what is wrong with its metrics"),
     ])
 }
 

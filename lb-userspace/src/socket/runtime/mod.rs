@@ -9,5 +9,4 @@ mod show;
 mod table;
 
 pub(super) use order::{Asked, Order, asked};
-pub(super) use servers::ServerName;
 pub(super) use show::Show;

@@ -5,11 +5,10 @@ use std::time::Duration;
 use lb_common::ring::MAX_WEIGHT;
 
 use super::help;
-use super::servers::ServerName;
 use super::show::{Info, Show};
 use super::table::Table;
 use crate::dataplane::status::Admin;
-use crate::socket::{Command, ServerChange, Weight};
+use crate::socket::{Command, ServerChange, ServerName, Weight};
 
 /// The most percent of a weight that mean anything: of 1 they are the highest weight.
 const MAX_PERCENT: u32 = MAX_WEIGHT * 100;
@@ -113,13 +112,11 @@ fn show(what: &str, more: &[&str]) -> Option<Asked> {
 }
 
 fn of_server(server: &str, order: impl FnOnce(&ServerName) -> Result<Order, String>) -> Asked {
-    match ServerName::of(server) {
-        Some(server) => {
-            let order = order(&server).unwrap_or_else(|complaint| Order::complaint(&complaint));
-            Asked { server: Some(server), order }
-        }
-        None => Asked::complaint("Require 'backend/server'."),
-    }
+    let Ok(server) = server.parse::<ServerName>() else {
+        return Asked::complaint("Require 'backend/server'.");
+    };
+    let order = order(&server).unwrap_or_else(|complaint| Order::complaint(&complaint));
+    Asked { server: Some(server), order }
 }
 
 fn set_server(server: &ServerName, what: &[&str]) -> Result<Order, String> {

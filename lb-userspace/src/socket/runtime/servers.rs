@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::dataplane::status::Admin;
-use crate::socket::{Command, ServerChange};
+use crate::socket::{Missing, ServerName};
 use crate::stats::haproxy::{Column, Kind, rows};
 use crate::stats::{Server, ServerState, Snapshot, View, Whose};
 
@@ -21,42 +21,11 @@ const STATE_COLUMNS: &str = "be_id be_name srv_id srv_name srv_addr srv_op_state
 const CONNECTION_COLUMNS: &str = "bkname/svname bkid/svid addr port - purge_delay used_cur used_max need_est \
      unsafe_nb safe_nb idle_lim idle_cur idle_per_thr[1]";
 
-/// A server as `<backend>/<name>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerName {
-    backend: String,
-    name: String,
-}
-
-/// A name that nothing has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
-    /// No backend has it.
-    #[error("No such backend.")]
-    Backend,
-    /// No server of the backend has it.
-    #[error("No such server.")]
-    Server,
-}
-
-impl ServerName {
-    /// Reads it; none if it is no such name.
-    pub fn of(text: &str) -> Option<Self> {
-        let (backend, name) = text.split_once('/').filter(|(_, name)| !name.is_empty())?;
-        Some(Self { backend: backend.to_owned(), name: name.to_owned() })
-    }
-
-    /// The command that changes it.
-    pub fn change(&self, change: ServerChange) -> Command {
-        Command::Server { backend: self.backend.clone(), name: self.name.clone(), change }
-    }
-
-    /// The server that has it.
-    pub fn find<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Server, Missing> {
-        let mut servers = configured(snapshot).filter(|server| server.backend == self.backend).peekable();
-        servers.peek().ok_or(Missing::Backend)?;
-        servers.find(|server| server.name == self.name).ok_or(Missing::Server)
-    }
+/// The server that has a name.
+pub fn find<'s>(name: &ServerName, snapshot: &'s Snapshot) -> Result<&'s Server, Missing> {
+    let place =
+        name.place(configured(snapshot).map(|server| (server.backend.as_str(), server.name.as_str())))?;
+    configured(snapshot).nth(place).ok_or(Missing::Server)
 }
 
 /// The servers that have not left the configuration.
@@ -99,7 +68,7 @@ fn list(
         let word = |column| row.get(column).map(ToString::to_string).unwrap_or_default();
         let named = ServerName { backend: word(Column::Pxname), name: word(Column::Svname) };
         let is_wanted = backend.is_none_or(|backend| named.backend == backend);
-        if let Ok(server) = named.find(&view.snapshot)
+        if let Ok(server) = find(&named, &view.snapshot)
             && is_wanted
         {
             line(&mut text, (row.iid, row.sid), server);
@@ -238,23 +207,16 @@ mod tests {
     }
 
     #[test]
-    fn who_is_missing_is_told_of() {
-        let view = view();
-        let find = |name: &str| {
-            ServerName::of(name).expect("a name").find(&view.snapshot).map(|server| server.name.as_str())
-        };
-        assert_eq!(find("k8s-api-server/fenn"), Ok("fenn"));
-        assert_eq!(find("k8s-api-server/backup"), Err(Missing::Server));
-        assert_eq!(find("nothing/fenn"), Err(Missing::Backend));
-        assert_eq!(find("/fenn"), Err(Missing::Backend));
-    }
-
-    #[test]
     fn who_has_left_the_configuration_is_missing() {
         let mut view = view();
         view.snapshot.servers[1].state = ServerState::Removed;
-        let fenn = ServerName::of("k8s-api-server/fenn").expect("a name");
-        assert_eq!(fenn.find(&view.snapshot).map(|_| ()), Err(Missing::Server));
+        let found = |name: &str| {
+            let name = name.parse().expect("a name");
+            find(&name, &view.snapshot).map(|server| server.name.as_str())
+        };
+        assert_eq!(found("k8s-api-server/bettley"), Ok("bettley"));
+        assert_eq!(found("k8s-api-server/fenn"), Err(Missing::Server));
+        assert_eq!(found("other/backup"), Ok("backup"));
         assert!(!states(&view, None).contains("fenn"));
         assert_eq!(backends(&view), "# name\nk8s-api-server\nother\n");
     }

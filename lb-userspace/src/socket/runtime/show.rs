@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::servers::{self, ServerName};
+use super::servers;
 use super::table::Table;
+use crate::socket::ServerName;
 use crate::stats::View;
 use crate::stats::haproxy::{self, info, info_json, info_typed};
 
@@ -85,7 +86,7 @@ impl Show {
             // Errors of protocols, and xlb follows none above TCP.
             Self::Errors => format!("Total events captured on [{}] : 0\n", date(SystemTime::now())),
             Self::Version => format!("{}\n", haproxy::version()),
-            Self::Weight(server) => match server.find(&view.snapshot) {
+            Self::Weight(server) => match servers::find(server, &view.snapshot) {
                 Ok(server) => format!("{} (initial {})\n", server.weight, server.configured_weight),
                 Err(missing) => format!("{missing}\n"),
             },
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_weight_has_the_one_of_the_configuration_beside_it() {
-        let weight = |name| answer(&Show::Weight(ServerName::of(name).expect("a name")));
+        let weight = |name: &str| answer(&Show::Weight(name.parse().expect("a name")));
         assert_eq!(weight("k8s-api-server/fenn"), "2 (initial 1)\n");
         assert_eq!(weight("k8s-api-server/nobody"), "No such server.\n");
     }

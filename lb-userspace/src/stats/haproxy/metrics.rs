@@ -42,7 +42,7 @@ struct Family {
 struct ProcessFamily {
     name: &'static str,
     nature: Nature,
-    /// The line of `show info` that it repeats.
+    /// The line of `show info` that it repeats; not a number where that has no such line.
     line: &'static str,
     help: &'static str,
 }
@@ -145,123 +145,77 @@ families! {
     Gauge "agg_check_status" BACKEND AggCheckStatus Servers(CHECKS, Column::CheckStatus), "Backend's aggregated gauge of servers' state check status";
 }
 
-const PROCESS: &[ProcessFamily] = &[
-    ProcessFamily {
-        name: "nbthread",
-        nature: Nature::Gauge,
-        line: "Nbthread",
-        help: "Number of started threads (global.nbthread)",
-    },
-    ProcessFamily {
-        name: "nbproc",
-        nature: Nature::Gauge,
-        line: "Nbproc",
-        help: "Number of started worker processes (historical, always 1)",
-    },
-    ProcessFamily {
-        name: "relative_process_id",
-        nature: Nature::Gauge,
-        line: "Process_num",
-        help: "Relative worker process number (1)",
-    },
-    ProcessFamily {
-        name: "uptime_seconds",
-        nature: Nature::Gauge,
-        line: "Uptime_sec",
-        help: "How long ago this worker process was started (seconds)",
-    },
-    ProcessFamily {
-        name: "max_connections",
-        nature: Nature::Gauge,
-        line: "Maxconn",
-        help: "Hard limit on the number of per-process connections (configured or imposed by Ulimit-n)",
-    },
-    ProcessFamily {
-        name: "hard_max_connections",
-        nature: Nature::Gauge,
-        line: "Hard_maxconn",
-        help: "Hard limit on the number of per-process connections (imposed by Memmax_MB or Ulimit-n)",
-    },
-    ProcessFamily {
-        name: "current_connections",
-        nature: Nature::Gauge,
-        line: "CurrConns",
-        help: "Current number of connections on this worker process",
-    },
-    ProcessFamily {
-        name: "connections_total",
-        nature: Nature::Counter,
-        line: "CumConns",
-        help: "Total number of connections on this worker process since started",
-    },
-    ProcessFamily {
-        name: "requests_total",
-        nature: Nature::Counter,
-        line: "CumReq",
-        help: "Total number of requests on this worker process since started",
-    },
-    ProcessFamily {
-        name: "current_connection_rate",
-        nature: Nature::Gauge,
-        line: "ConnRate",
-        help: "Number of front connections created on this worker process over the last second",
-    },
-    ProcessFamily {
-        name: "limit_connection_rate",
-        nature: Nature::Gauge,
-        line: "ConnRateLimit",
-        help: "Hard limit for ConnRate (global.maxconnrate)",
-    },
-    ProcessFamily {
-        name: "max_connection_rate",
-        nature: Nature::Gauge,
-        line: "MaxConnRate",
-        help: "Highest ConnRate reached on this worker process since started (in connections per second)",
-    },
-    ProcessFamily {
-        name: "current_session_rate",
-        nature: Nature::Gauge,
-        line: "SessRate",
-        help: "Number of sessions created on this worker process over the last second",
-    },
-    ProcessFamily {
-        name: "limit_session_rate",
-        nature: Nature::Gauge,
-        line: "SessRateLimit",
-        help: "Hard limit for SessRate (global.maxsessrate)",
-    },
-    ProcessFamily {
-        name: "max_session_rate",
-        nature: Nature::Gauge,
-        line: "MaxSessRate",
-        help: "Highest SessRate reached on this worker process since started (in sessions per second)",
-    },
-    ProcessFamily {
-        name: "stopping",
-        nature: Nature::Gauge,
-        line: "Stopping",
-        help: "1 if the worker process is currently stopping, otherwise zero",
-    },
-    ProcessFamily {
-        name: "dropped_logs_total",
-        nature: Nature::Counter,
-        line: "DroppedLogs",
-        help: "Total number of dropped logs for current worker process since started",
-    },
-    ProcessFamily {
-        name: "bytes_out_total",
-        nature: Nature::Counter,
-        line: "TotalBytesOut",
-        help: "Total number of bytes emitted by current worker process since started",
-    },
-    ProcessFamily { name: "build_info", nature: Nature::Gauge, line: "Build info", help: "Build info" },
-    ProcessFamily {
-        name: "start_time_seconds",
-        nature: Nature::Gauge,
-        line: "Start_time_sec",
-        help: "Start time in seconds",
-    },
-];
+/// Declares families of the process, a line each.
+macro_rules! process_families {
+    ($($nature:ident $name:literal $line:literal, $help:literal;)+) => {
+        /// In HAProxy's order.
+        const PROCESS: &[ProcessFamily] =
+            &[$(ProcessFamily { name: $name, nature: Nature::$nature, line: $line, help: $help },)+];
+    };
+}
+
+process_families! {
+    Gauge "nbthread" "Nbthread", "Number of started threads (global.nbthread)";
+    Gauge "nbproc" "Nbproc", "Number of started worker processes (historical, always 1)";
+    Gauge "relative_process_id" "Process_num", "Relative worker process number (1)";
+    Gauge "uptime_seconds" "Uptime_sec", "How long ago this worker process was started (seconds)";
+    Counter "pool_failures_total" "PoolFailed", "Number of failed pool allocations since this worker was started";
+    Gauge "max_fds" "Ulimit-n", "Hard limit on the number of per-process file descriptors";
+    Gauge "max_sockets" "Maxsock", "Hard limit on the number of per-process sockets";
+    Gauge "max_connections" "Maxconn", "Hard limit on the number of per-process connections (configured or imposed by Ulimit-n)";
+    Gauge "hard_max_connections" "Hard_maxconn", "Hard limit on the number of per-process connections (imposed by Memmax_MB or Ulimit-n)";
+    Gauge "current_connections" "CurrConns", "Current number of connections on this worker process";
+    Counter "connections_total" "CumConns", "Total number of connections on this worker process since started";
+    Counter "requests_total" "CumReq", "Total number of requests on this worker process since started";
+    Gauge "max_ssl_connections" "MaxSslConns", "Hard limit on the number of per-process SSL endpoints (front+back), 0=unlimited";
+    Gauge "current_ssl_connections" "CurrSslConns", "Current number of SSL endpoints on this worker process (front+back)";
+    Counter "ssl_connections_total" "CumSslConns", "Total number of SSL endpoints on this worker process since started (front+back)";
+    Gauge "max_pipes" "Maxpipes", "Hard limit on the number of pipes for splicing, 0=unlimited";
+    Counter "pipes_used_total" "PipesUsed", "Current number of pipes in use in this worker process";
+    Counter "pipes_free_total" "PipesFree", "Current number of allocated and available pipes in this worker process";
+    Gauge "current_connection_rate" "ConnRate", "Number of front connections created on this worker process over the last second";
+    Gauge "limit_connection_rate" "ConnRateLimit", "Hard limit for ConnRate (global.maxconnrate)";
+    Gauge "max_connection_rate" "MaxConnRate", "Highest ConnRate reached on this worker process since started (in connections per second)";
+    Gauge "current_session_rate" "SessRate", "Number of sessions created on this worker process over the last second";
+    Gauge "limit_session_rate" "SessRateLimit", "Hard limit for SessRate (global.maxsessrate)";
+    Gauge "max_session_rate" "MaxSessRate", "Highest SessRate reached on this worker process since started (in sessions per second)";
+    Gauge "current_ssl_rate" "SslRate", "Number of SSL connections created on this worker process over the last second";
+    Gauge "limit_ssl_rate" "SslRateLimit", "Hard limit for SslRate (global.maxsslrate)";
+    Gauge "max_ssl_rate" "MaxSslRate", "Highest SslRate reached on this worker process since started (in connections per second)";
+    Gauge "current_frontend_ssl_key_rate" "SslFrontendKeyRate", "Number of SSL keys created on frontends in this worker process over the last second";
+    Gauge "max_frontend_ssl_key_rate" "SslFrontendMaxKeyRate", "Highest SslFrontendKeyRate reached on this worker process since started (in SSL keys per second)";
+    Gauge "frontend_ssl_reuse" "SslFrontendSessionReuse_pct", "Percent of frontend SSL connections which did not require a new key";
+    Gauge "current_backend_ssl_key_rate" "SslBackendKeyRate", "Number of SSL keys created on backends in this worker process over the last second";
+    Gauge "max_backend_ssl_key_rate" "SslBackendMaxKeyRate", "Highest SslBackendKeyRate reached on this worker process since started (in SSL keys per second)";
+    Counter "ssl_cache_lookups_total" "SslCacheLookups", "Total number of SSL session ID lookups in the SSL session cache on this worker since started";
+    Counter "ssl_cache_misses_total" "SslCacheMisses", "Total number of SSL session ID lookups that didn't find a session in the SSL session cache on this worker since started";
+    Counter "http_comp_bytes_in_total" "CompressBpsIn", "Number of bytes submitted to the HTTP compressor in this worker process over the last second";
+    Counter "http_comp_bytes_out_total" "CompressBpsOut", "Number of bytes emitted by the HTTP compressor in this worker process over the last second";
+    Gauge "limit_http_comp" "CompressBpsRateLim", "Limit of CompressBpsOut beyond which HTTP compression is automatically disabled";
+    Gauge "current_zlib_memory" "ZlibMemUsage", "Amount of memory currently used by HTTP compression on the current worker process (in bytes)";
+    Gauge "max_zlib_memory" "MaxZlibMemUsage", "Limit on the amount of memory used by HTTP compression above which it is automatically disabled (in bytes, see global.maxzlibmem)";
+    Gauge "current_tasks" "Tasks", "Total number of tasks in the current worker process (active + sleeping)";
+    Gauge "current_run_queue" "Run_queue", "Total number of active tasks+tasklets in the current worker process";
+    Gauge "idle_time_percent" "Idle_pct", "Percentage of last second spent waiting in the current worker thread";
+    Gauge "stopping" "Stopping", "1 if the worker process is currently stopping, otherwise zero";
+    Gauge "jobs" "Jobs", "Current number of active jobs on the current worker process (frontend connections, master connections, listeners)";
+    Gauge "unstoppable_jobs" "Unstoppable Jobs", "Current number of unstoppable jobs on the current worker process (master connections)";
+    Gauge "listeners" "Listeners", "Current number of active listeners on the current worker process";
+    Gauge "active_peers" "ActivePeers", "Current number of verified active peers connections on the current worker process";
+    Gauge "connected_peers" "ConnectedPeers", "Current number of peers having passed the connection step on the current worker process";
+    Counter "dropped_logs_total" "DroppedLogs", "Total number of dropped logs for current worker process since started";
+    Gauge "busy_polling_enabled" "BusyPolling", "1 if busy-polling is currently in use on the worker process, otherwise zero (config.busy-polling)";
+    Counter "failed_resolutions" "FailedResolutions", "Total number of failed DNS resolutions in current worker process since started";
+    Counter "bytes_out_total" "TotalBytesOut", "Total number of bytes emitted by current worker process since started";
+    Counter "spliced_bytes_out_total" "TotalSplicdedBytesOut", "Total number of bytes emitted by current worker process through a kernel pipe since started";
+    Gauge "bytes_out_rate" "BytesOutRate", "Number of bytes emitted by current worker process over the last second";
+    Counter "recv_logs_total" "CumRecvLogs", "Total number of log messages received by log-forwarding listeners on this worker process since started";
+    Gauge "build_info" "Build info", "Build info";
+    Gauge "max_memory_bytes" "Memmax_bytes", "Worker process's hard limit on memory usage in byes (-m on command line)";
+    Gauge "pool_allocated_bytes" "PoolAlloc_bytes", "Amount of memory allocated in pools (in bytes)";
+    Gauge "pool_used_bytes" "PoolUsed_bytes", "Amount of pool memory currently used (in bytes)";
+    Gauge "start_time_seconds" "Start_time_sec", "Start time in seconds";
+}
 
 /// The page that Prometheus scrapes, as far as it is HAProxy's.
 #[must_use]
@@ -293,13 +247,14 @@ fn head(text: &mut String, name: &str, help: &str, nature: Nature) {
 }
 
 fn process(text: &mut String, family: &ProcessFamily, info: &[Info]) {
-    let Some(Info { value, .. }) = info.iter().find(|info| info.name == family.line) else { return };
     let name = format!("haproxy_process_{}", family.name);
     head(text, &name, family.help, family.nature);
-    let _ = match value {
+    let line = info.iter().find(|info| info.name == family.line);
+    let _ = match line.map(|line| &line.value) {
         // What it says is a label; there is nothing to count.
-        Value::Text(said) => writeln!(text, "{name}{{version=\"{}\"}} 1", escaped(said)),
-        number => writeln!(text, "{name} {number}"),
+        Some(Value::Text(said)) => writeln!(text, "{name}{{version=\"{}\"}} 1", escaped(said)),
+        Some(number) => writeln!(text, "{name} {number}"),
+        None => writeln!(text, "{name} NaN"),
     };
 }
 

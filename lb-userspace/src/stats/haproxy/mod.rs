@@ -34,9 +34,11 @@ pub fn version() -> String {
 pub(crate) mod tests {
     use std::time::{Duration, SystemTime};
 
+    use lb_common::ending::How;
+
     use super::*;
     use crate::stats::table_tests::snapshot;
-    use crate::stats::{Gauges, Outages, Process, Timeline, View};
+    use crate::stats::{Activity, Gauges, Outages, Process, Session, Timeline, View};
 
     /// A view in which hardly anything is zero.
     pub fn view() -> View {
@@ -53,15 +55,36 @@ pub(crate) mod tests {
             uptime: Duration::from_secs(90_061),
             node: "pi".into(),
             dropped_logs: 3,
+            tasks: 9,
+            idle_percent: 98,
+            max_files: 1_024,
         };
         View {
             at: Duration::from_secs(31),
             snapshot,
             gauges,
             outages,
+            activity: activity(),
             timeline: Timeline::default(),
             process,
         }
+    }
+
+    /// Two connections of fenn have ended, one of them by its RST, and it starts slowly.
+    fn activity() -> Activity {
+        let mut activity = Activity::default();
+        for (how, total) in [(How::Finished, 100), (How::ServerReset, 200)] {
+            let connected_after = Some(Duration::from_millis(8));
+            let session = Session { how, connected_after, total: Duration::from_millis(total) };
+            activity.ended("k8s-api-server", Some("fenn"), &session);
+        }
+        let fenn = activity.server_mut("k8s-api-server", "fenn");
+        fenn.throttle = Some(25);
+        fenn.checks.record(Duration::from_micros(1_500));
+        fenn.reset_for_health = 7;
+        fenn.next_hop_answers = Some(false);
+        activity.set_ring_switches("k8s-api-server", 3);
+        activity
     }
 
     /// The rows of CSV by the names of their columns, without what is empty.
@@ -96,14 +119,16 @@ pub(crate) mod tests {
                 "pxname=k8s-api-server svname=bettley stot=325 bin=1536 bout=3145728 econ=10 wretr=4 wredis=4 \
                  status=UP weight=2 act=1 pid=1 iid=3 sid=1 lbtot=325 type=2 rate_max=25 lastsess=20 \
                  addr=198.18.0.11:6443 mode=tcp connect=325 uweight=2",
-                "pxname=k8s-api-server svname=fenn scur=5 smax=5 stot=340 bin=1536 bout=3145728 econ=10 wretr=4 \
-                 wredis=4 status=DOWN 1/2 weight=2 act=1 chkfail=3 chkdown=1 lastchg=61 downtime=61 pid=1 iid=3 \
-                 sid=2 lbtot=340 type=2 check_status=L4CON lastsess=-1 last_chk=Connection refused \
-                 check_desc=Layer4 connection problem check_rise=2 check_fall=3 check_health=1 \
-                 addr=198.18.0.15:6443 mode=tcp connect=340 used_conn_cur=5 need_conn_est=5 uweight=2",
+                "pxname=k8s-api-server svname=fenn scur=5 smax=5 stot=340 bin=1536 bout=3145728 econ=10 eresp=1 \
+                 wretr=4 wredis=4 status=DOWN 1/2 weight=1 act=1 chkfail=3 chkdown=1 lastchg=61 downtime=61 pid=1 \
+                 iid=3 sid=2 throttle=25 lbtot=340 type=2 check_status=L4CON srv_abrt=1 lastsess=-1 \
+                 last_chk=Connection refused ctime=8 ttime=150 check_desc=Layer4 connection problem check_rise=2 \
+                 check_fall=3 check_health=1 addr=198.18.0.15:6443 mode=tcp connect=340 ctime_max=8 ttime_max=200 \
+                 used_conn_cur=5 need_conn_est=5 uweight=2",
                 "pxname=k8s-api-server svname=BACKEND scur=5 smax=5 slim=4096 stot=1020 bin=1536 bout=3145728 \
-                 econ=10 wretr=4 wredis=4 status=UP weight=2 act=1 lastchg=21 pid=1 iid=3 lbtot=1020 type=1 \
-                 lastsess=-1 mode=tcp algo=roundrobin connect=1020 uweight=2",
+                 econ=10 eresp=1 wretr=4 wredis=4 status=UP weight=2 act=1 lastchg=21 pid=1 iid=3 lbtot=1020 type=1 \
+                 srv_abrt=1 lastsess=-1 ctime=8 ttime=150 mode=tcp algo=roundrobin connect=1020 ctime_max=8 \
+                 ttime_max=200 uweight=2",
                 "pxname=other svname=backup stot=300 bin=1536 bout=3145728 econ=10 wretr=4 wredis=4 \
                  status=no check weight=2 act=1 pid=1 iid=4 sid=1 lbtot=300 type=2 lastsess=-1 \
                  addr=198.18.0.16:6443 mode=tcp connect=300 uweight=2",
@@ -163,6 +188,14 @@ pub(crate) mod tests {
         assert_eq!(of("Uptime_sec").as_deref(), Some("90061"));
         assert_eq!(of("CumConns").as_deref(), Some("1020"));
         assert_eq!(of("MaxConnRate").as_deref(), Some("0"));
+        assert_eq!(of("Listeners").as_deref(), Some("1"));
+        assert_eq!(of("Jobs").as_deref(), Some("6"));
+        assert_eq!(of("Idle_pct").as_deref(), Some("98"));
+        assert_eq!(of("PoolUsed_bytes").as_deref(), Some("3146752"));
+        let places: Vec<_> = info.iter().map(|line| line.place).collect();
+        // HAProxy has two lines for zlib if it is built with it, and one for a description if it has one.
+        let all: Vec<_> = (0..72).filter(|place| ![45, 46, 51].contains(place)).collect();
+        assert_eq!(places, all);
         assert_eq!(of("Start_time_sec").as_deref(), Some("1795721411"));
         assert!(of("Version").expect("a version").starts_with("2.6"));
         assert!(info_typed(&info).starts_with("0.Name.1:POS:str:xlb\n"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Column, Kind, Row, Value};
-use crate::stats::{Check, Frontend, Gauge, Server, ServerState, Traffic, View, Whose};
+use crate::stats::{Check, Frontend, Gauge, Server, ServerState, Sessions, Traffic, View, Whose};
 
 /// The number of the first frontend. HAProxy has 1 for itself.
 const FIRST_PROXY: u32 = 2;
@@ -79,11 +79,16 @@ fn server_row(view: &View, backend: &Backend, sid: u32, server: &Server) -> Row 
     let whose = Whose::Server(server.backend.clone(), server.name.clone());
     row.set(Column::Status, server.status.as_str().into());
     common(&mut row, server.all_connections(), server.all_open(), &view.gauges.of(&whose), &server.traffic);
+    let activity = view.activity.server(&server.backend, &server.name);
     behind(&mut row, server.refused, server.redispatched);
+    sessions(&mut row, &activity.sessions);
     last_session(&mut row, view, &whose);
+    if let Some(throttle) = activity.throttle {
+        row.set(Column::Throttle, Value::U32(throttle));
+    }
     row.u64s(&[(Column::Lbtot, server.all_connections()), (Column::Connect, server.all_connections())]);
     row.u32s(&[
-        (Column::Weight, server.weight),
+        (Column::Weight, effective_weight(server, activity.throttle)),
         (Column::Uweight, server.weight),
         (Column::Act, u32::from(!server.backup)),
         (Column::Bck, u32::from(server.backup)),
@@ -138,6 +143,7 @@ fn backend_row(view: &View, backend: &Backend) -> Row {
     };
     common(&mut row, connections, sum(Frontend::all_open), &view.gauges.of(&whose), &traffic);
     behind(&mut row, sum(|frontend| frontend.refused), sum(|frontend| frontend.redispatched));
+    sessions(&mut row, &view.activity.sessions(backend.name));
     last_session(&mut row, view, &whose);
     row.u64s(&[(Column::Lbtot, connections), (Column::Connect, connections), (Column::Dreq, 0)]);
     let limit = frontends().map(|frontend| limit(view, frontend)).max().unwrap_or_default();
@@ -148,25 +154,32 @@ fn backend_row(view: &View, backend: &Backend) -> Row {
     row.set(Column::Chkdown, Value::U64(outage.downs));
     row.set(Column::Lastchg, seconds(view.at.saturating_sub(outage.since)));
     row.set(Column::Downtime, seconds(outage.down_for(view.at)));
-    of_servers(&mut row, &backend.servers);
+    of_servers(&mut row, view, &backend.servers);
     never_compressed(&mut row);
     row
 }
 
 /// What a backend is by its servers.
-fn of_servers(row: &mut Row, servers: &[&Server]) {
+fn of_servers(row: &mut Row, view: &View, servers: &[&Server]) {
     let usable: Vec<_> = servers.iter().filter(|server| server.takes_connections()).collect();
     let backup = usable.iter().filter(|server| server.backup).count() as u32;
-    let weight = usable.iter().map(|server| server.weight).sum();
+    let effective = |server: &&&Server| {
+        effective_weight(server, view.activity.server(&server.backend, &server.name).throttle)
+    };
     row.u32s(&[
-        (Column::Weight, weight),
-        (Column::Uweight, weight),
+        (Column::Weight, usable.iter().map(effective).sum()),
+        (Column::Uweight, usable.iter().map(|server| server.weight).sum()),
         (Column::Act, usable.len() as u32 - backup),
         (Column::Bck, backup),
         (Column::AggServerStatus, 0),
         (Column::AggServerCheckStatus, 0),
         (Column::AggCheckStatus, 0),
     ]);
+}
+
+/// What a server has of its weight while it gets so many percent of its share.
+fn effective_weight(server: &Server, throttle: Option<u32>) -> u32 {
+    throttle.map_or(server.weight, |percent| (server.weight * percent).div_ceil(100))
 }
 
 /// What every row has.
@@ -188,27 +201,34 @@ fn common(row: &mut Row, connections: u64, open: u64, gauge: &Gauge, traffic: &T
     ]);
 }
 
-/// What backends and servers have: there is no queue, and no time but that of the network.
-fn behind(row: &mut Row, refused: u64, redispatched: u64) {
+/// What backends and servers have of connections that have ended. Nothing waits before it is connected, and
+/// HAProxy has no time of an answer for TCP either.
+fn sessions(row: &mut Row, sessions: &Sessions) {
     row.u32s(&[
-        (Column::Qcur, 0),
-        (Column::Qmax, 0),
         (Column::Qtime, 0),
-        (Column::Ctime, 0),
+        (Column::Ctime, sessions.connect.millis()),
         (Column::Rtime, 0),
-        (Column::Ttime, 0),
+        (Column::Ttime, sessions.total.millis()),
         (Column::QtimeMax, 0),
-        (Column::CtimeMax, 0),
         (Column::RtimeMax, 0),
-        (Column::TtimeMax, 0),
     ]);
+    row.set(Column::CtimeMax, Value::up_to_u32(sessions.connect.longest_millis()));
+    row.set(Column::TtimeMax, Value::up_to_u32(sessions.total.longest_millis()));
+    row.u64s(&[
+        (Column::CliAbrt, sessions.client_aborts),
+        (Column::SrvAbrt, sessions.server_aborts),
+        // A server that resets a connection has not answered it as it should.
+        (Column::Eresp, sessions.server_aborts),
+    ]);
+}
+
+/// What backends and servers have besides: there is no queue.
+fn behind(row: &mut Row, refused: u64, redispatched: u64) {
+    row.u32s(&[(Column::Qcur, 0), (Column::Qmax, 0)]);
     row.u64s(&[
         (Column::Econ, refused),
-        (Column::Eresp, 0),
         (Column::Wretr, redispatched),
         (Column::Wredis, redispatched),
-        (Column::CliAbrt, 0),
-        (Column::SrvAbrt, 0),
         (Column::Reuse, 0),
     ]);
 }

@@ -1,0 +1,76 @@
+//! A server's name, as HAProxy and the command line write it.
+
+use std::str::FromStr;
+
+use super::{Command, NotACommand, ServerChange};
+
+/// A server as `<backend>/<name>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerName {
+    /// The backend's name.
+    pub backend: String,
+    /// The server's name.
+    pub name: String,
+}
+
+/// A name that nothing has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// No backend has it.
+    #[error("No such backend.")]
+    Backend,
+    /// No server of the backend has it.
+    #[error("No such server.")]
+    Server,
+}
+
+impl ServerName {
+    /// The command that changes it.
+    #[must_use]
+    pub fn change(&self, change: ServerChange) -> Command {
+        Command::Server { backend: self.backend.clone(), name: self.name.clone(), change }
+    }
+
+    /// The place that it has among others, which are given as backend and name.
+    pub fn place<'n>(&self, others: impl Iterator<Item = (&'n str, &'n str)>) -> Result<usize, Missing> {
+        let of_backend = others.enumerate().filter(|(_, (backend, _))| *backend == self.backend);
+        let mut of_backend = of_backend.peekable();
+        of_backend.peek().ok_or(Missing::Backend)?;
+        let found = of_backend.find(|(_, (_, name))| *name == self.name);
+        found.map(|(place, _)| place).ok_or(Missing::Server)
+    }
+}
+
+impl FromStr for ServerName {
+    type Err = NotACommand;
+
+    fn from_str(text: &str) -> Result<Self, NotACommand> {
+        let (backend, name) = text
+            .split_once('/')
+            .filter(|(_, name)| !name.is_empty())
+            .ok_or_else(|| NotACommand::Server(text.to_owned()))?;
+        Ok(Self { backend: backend.to_owned(), name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_missing_is_told_of() {
+        let others = [("a", "one"), ("b", "one"), ("a", "two")];
+        let place = |name: &str| name.parse::<ServerName>().expect("a name").place(others.into_iter());
+        assert_eq!([place("a/one"), place("b/one"), place("a/two")], [Ok(0), Ok(1), Ok(2)]);
+        assert_eq!(place("b/two"), Err(Missing::Server));
+        assert_eq!(place("c/one"), Err(Missing::Backend));
+        assert_eq!(place("/one"), Err(Missing::Backend));
+    }
+
+    #[test]
+    fn a_name_has_two_parts() {
+        for text in ["", "a", "a/"] {
+            assert_eq!(text.parse::<ServerName>(), Err(NotACommand::Server(text.to_owned())));
+        }
+    }
+}
