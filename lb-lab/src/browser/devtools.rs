@@ -64,10 +64,10 @@ impl DevTools {
         &self.events
     }
 
-    /// Waits until something of this name happens, behind so many events.
-    pub fn wait_for(&mut self, method: &str, behind: usize) -> Result<()> {
-        while !self.events[behind..].iter().any(|event| event.method == method) {
-            let message = self.next(method)?;
+    /// Waits until something happens that is wanted, behind so many events.
+    pub fn wait_for(&mut self, what: &str, behind: usize, is_wanted: impl Fn(&Event) -> bool) -> Result<()> {
+        while !self.events[behind..].iter().any(&is_wanted) {
+            let message = self.next(what)?;
             self.keep(message);
         }
         Ok(())
