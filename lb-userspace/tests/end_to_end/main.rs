@@ -26,6 +26,7 @@ mod nat;
 mod offloads;
 mod other_traffic;
 mod prometheus;
+mod rates;
 mod resets;
 mod runtime;
 mod selftest;
