@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart;
 use crate::stats::haproxy::{Column, Kind, Row, Value, rows};
-use crate::stats::{Point, Server, View, human};
+use crate::stats::{Point, Server, View, human, last_check};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -170,23 +170,16 @@ fn line(row: &Row, view: &View, has_servers: bool) -> Markup {
     }
 }
 
-/// The last check's result, how long it took and how long ago it was, and what the system said.
+/// The last check's result, and how long ago it was.
 fn check(row: &Row, view: &View) -> Markup {
     let is_of_row = |server: &&Server| {
         server.backend == text(row, Column::Pxname) && server.name == text(row, Column::Svname)
     };
     let server = view.snapshot.servers.iter().find(is_of_row);
-    let age = server.and_then(|server| Some(server.check.as_ref()?.age));
     html! {
-        @if row.get(Column::CheckStatus).is_some() {
-            span title=(text(row, Column::CheckDesc)) {
-                (text(row, Column::CheckStatus))
-                @if row.get(Column::CheckCode).is_some() { "/" (text(row, Column::CheckCode)) }
-            }
-            " in " (text(row, Column::CheckDuration)) " ms"
-            @if let Some(age) = age { ", " (human::duration(age)) " ago" }
-            @let said = text(row, Column::LastChk);
-            @if !said.is_empty() { ": " (said) }
+        @if let Some(server) = server && let Some(check) = &server.check {
+            span title=(check.description) { (last_check(server)) }
+            ", " (human::duration(check.age)) " ago"
         }
     }
 }
