@@ -30,9 +30,10 @@ use crate::monitor::Monitor;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight;
+use crate::pulse::Pulse;
 use crate::roster::{Roster, Usable};
 use crate::socket::{Listener, Request, Service};
-use crate::web::{Bound, Web};
+use crate::web::{Bound, Sources, Web};
 
 use self::resets::Resets;
 use self::slow_start::SlowStarts;
@@ -80,6 +81,7 @@ struct Agent {
     has_carrier: bool,
     slow_starts: SlowStarts,
     log: Log,
+    pulse: Pulse,
     /// None until the data plane is there.
     web: Option<Web>,
     health_sender: mpsc::Sender<health::Event>,
@@ -129,8 +131,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
     };
     let _watch = JoinSet::from_iter([monitor.clone().watch()]);
     agent.start_log(monitor.clone());
-    listener.serve(Service { requests: request_sender, watched: monitor.clone(), timeout });
-    agent.web = Some(Web::serve(monitor, bound, &agent.config));
+    let sources = Sources { watched: monitor.clone(), pulse: agent.pulse.clone() };
+    listener.serve(Service { requests: request_sender, watched: monitor, timeout });
+    agent.web = Some(Web::serve(sources, bound, &agent.config));
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
     Box::pin(agent.stop(signal)).await

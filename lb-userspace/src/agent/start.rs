@@ -28,6 +28,7 @@ use crate::log::Log;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight::Fit;
+use crate::pulse::Pulse;
 use crate::roster::{Roster, Usable};
 
 /// How long the start waits for the servers' next hops. One that does not answer ARP by then gets
@@ -198,6 +199,7 @@ impl Agent {
             has_carrier,
             slow_starts: SlowStarts::default(),
             log,
+            pulse: Pulse::default(),
             web: None,
             health_sender,
             claim,

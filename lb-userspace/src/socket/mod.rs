@@ -18,6 +18,8 @@ pub use client::{NoAnswer, ask};
 pub use command::{Command, NotACommand, ServerChange, Weight};
 pub use complaint::Complaint;
 pub use listener::{BindError, Listener};
+#[cfg(test)]
+pub(crate) use service::tests as service_tests;
 pub use service::{Request, Service, Watched};
 
 /// The word that the command line's own lines begin with.

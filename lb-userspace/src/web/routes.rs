@@ -1,6 +1,7 @@
 //! What is where: HAProxy's paths, with its separators.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -8,10 +9,11 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::Sources;
 use super::guard::Guard;
 use super::page::{self, Page};
 use crate::config::model::Stats;
-use crate::monitor::Monitor;
+use crate::socket::Watched;
 use crate::stats::haproxy;
 use crate::stats::{View, metrics};
 
@@ -24,9 +26,15 @@ const METRICS: &str = "text/plain; version=0.0.4";
 const UNAUTHORIZED: &str = "<html><body><h1>401 Unauthorized</h1>\n\
      You need a valid user and password to access this content.\n</body></html>\n";
 
+/// What is said to a client who has no place.
+const CROWDED: &str = "too many connections; try again later\n";
+
+/// After so many seconds a client without a place may find one.
+const LATER: HeaderValue = HeaderValue::from_static("10");
+
 /// What the statistics need.
-struct Site {
-    monitor: Arc<Monitor>,
+struct Site<W> {
+    sources: Sources<W>,
     uri: String,
     realm: String,
     refresh: Option<u64>,
@@ -46,36 +54,48 @@ enum Form {
 }
 
 /// The statistics, with metrics beside them, for those who may see them; and `/healthz` for everybody.
-pub fn stats(monitor: Arc<Monitor>, stats: &Stats, guard: Option<Guard>) -> Router {
+pub fn stats<W: Watched>(sources: &Sources<W>, stats: &Stats) -> Router {
     let site = Arc::new(Site {
-        monitor: monitor.clone(),
+        sources: sources.clone(),
         uri: stats.uri.clone(),
         realm: stats.realm.clone().unwrap_or_else(|| "HAProxy Statistics".to_owned()),
         refresh: stats.refresh.map(|refresh| refresh.as_secs()).filter(|seconds| *seconds > 0),
         hides_version: stats.hide_version,
-        guard: guard.map(Arc::new),
+        guard: stats.auth.clone().map(|account| Arc::new(Guard::new(account))),
     });
-    let guarded = Router::new().fallback(show).with_state(site);
-    Router::new().route("/healthz", get(health)).with_state(monitor).fallback_service(guarded)
+    let guarded = Router::new().fallback(show::<W>).with_state(site);
+    watchdog(sources).fallback_service(guarded)
 }
 
 /// The metrics alone, for everybody.
-pub fn metrics_only(monitor: Arc<Monitor>) -> Router {
-    Router::new().route("/metrics", get(scrape)).route("/healthz", get(health)).with_state(monitor)
+pub fn metrics_only<W: Watched>(sources: &Sources<W>) -> Router {
+    let scraped = Router::new().route("/metrics", get(scrape::<W>)).with_state(sources.clone());
+    watchdog(sources).merge(scraped)
 }
 
-async fn health(State(monitor): State<Arc<Monitor>>) -> Response {
-    match monitor.view().await {
-        Ok(_) => text(TEXT, "ok\n".to_owned()),
-        Err(error) => unavailable(&error),
+/// For clients who have no place: `/healthz` alone.
+pub fn to_guests<W: Watched>(sources: &Sources<W>) -> Router {
+    let crowded = (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, LATER)], CROWDED);
+    watchdog(sources).fallback(|| async move { crowded })
+}
+
+fn watchdog<W: Watched>(sources: &Sources<W>) -> Router {
+    Router::new().route("/healthz", get(health::<W>)).with_state(sources.clone())
+}
+
+/// Whether the data plane can be seen, and whether anybody looks after it.
+async fn health<W: Watched>(State(sources): State<Sources<W>>) -> Response {
+    if !sources.pulse.is_felt(Instant::now()) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the agent's main loop does not answer\n").into_response();
     }
+    seen(&*sources.watched, |_| text(TEXT, "ok\n".to_owned())).await
 }
 
-async fn scrape(State(monitor): State<Arc<Monitor>>) -> Response {
-    seen(&monitor, |view| text(METRICS, metrics(view))).await
+async fn scrape<W: Watched>(State(sources): State<Sources<W>>) -> Response {
+    seen(&*sources.watched, |view| text(METRICS, metrics(view))).await
 }
 
-async fn show(State(site): State<Arc<Site>>, request: Request) -> Response {
+async fn show<W: Watched>(State(site): State<Arc<Site<W>>>, request: Request) -> Response {
     // The rest of a request cannot be held while somebody waits.
     let authorization = request.headers().get(header::AUTHORIZATION).cloned();
     if !site.lets_in(authorization.as_ref()).await {
@@ -85,11 +105,11 @@ async fn show(State(site): State<Arc<Site>>, request: Request) -> Response {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     if request.uri().path() == "/metrics" {
-        return seen(&site.monitor, |view| text(METRICS, metrics(view))).await;
+        return seen(&*site.sources.watched, |view| text(METRICS, metrics(view))).await;
     }
     let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
     let Some(form) = form(&site.uri, asked) else { return StatusCode::NOT_FOUND.into_response() };
-    let response = seen(&site.monitor, |view| match form {
+    let response = seen(&*site.sources.watched, |view| match form {
         Form::Page => site.page(view),
         Form::Live => page::live(view).into_response(),
         Form::Csv => text(TEXT, haproxy::csv(&haproxy::rows(view))),
@@ -99,7 +119,7 @@ async fn show(State(site): State<Arc<Site>>, request: Request) -> Response {
     if matches!(form, Form::Csv | Form::Json) { site.refreshed(response) } else { response }
 }
 
-impl Site {
+impl<W: Watched> Site<W> {
     async fn lets_in(&self, authorization: Option<&HeaderValue>) -> bool {
         let Some(guard) = &self.guard else { return true };
         guard.lets_in(authorization.map(HeaderValue::as_bytes)).await
@@ -160,8 +180,8 @@ fn form(uri: &str, asked: &str) -> Option<Form> {
 }
 
 /// An answer from what there is to see.
-async fn seen(monitor: &Monitor, answer: impl FnOnce(&View) -> Response) -> Response {
-    match monitor.view().await {
+async fn seen(watched: &impl Watched, answer: impl FnOnce(&View) -> Response) -> Response {
+    match watched.view().await {
         Ok(view) => answer(&view),
         Err(error) => unavailable(&error),
     }
@@ -173,4 +193,52 @@ fn unavailable(error: &crate::dataplane::Error) -> Response {
 
 fn text(kind: &'static str, body: String) -> Response {
     ([(header::CACHE_CONTROL, "no-cache"), (header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::{Body, to_bytes};
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+    use crate::pulse::Pulse;
+    use crate::socket::service_tests::Still;
+
+    /// A page that nobody serves, and what its agent's main loop says.
+    fn rig() -> (Router, Pulse) {
+        let pulse = Pulse::default();
+        pulse.beat(Instant::now());
+        let sources = Sources { watched: Arc::new(Still::default()), pulse: pulse.clone() };
+        let stats = Stats {
+            bind: ([127, 0, 0, 1], 8404).into(),
+            uri: "/stats".to_owned(),
+            refresh: None,
+            realm: None,
+            auth: None,
+            hide_version: true,
+            admin: false,
+        };
+        (super::stats(&sources, &stats), pulse)
+    }
+
+    async fn get(router: &Router, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let service = TowerToHyperService::new(router.clone());
+        let (head, body) = service.call(request).await.expect("it is answered").into_parts();
+        let body = to_bytes(body, usize::MAX).await.expect("it has an end");
+        (head.status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_watchdog_hears_of_a_main_loop_that_has_stopped() {
+        let (router, pulse) = rig();
+        assert_eq!(get(&router, "/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
+        pulse.beat(Instant::now().checked_sub(Duration::from_secs(60)).expect("this host is older"));
+        let stopped = "the agent's main loop does not answer\n".to_owned();
+        assert_eq!(get(&router, "/healthz").await, (StatusCode::SERVICE_UNAVAILABLE, stopped));
+        assert_eq!(get(&router, "/stats;csv").await.0, StatusCode::OK, "what is known can be seen");
+    }
 }

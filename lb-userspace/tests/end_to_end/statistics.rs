@@ -224,29 +224,40 @@ fn bad_requests_harm_nothing() -> Result<()> {
         b"GET /stats HTTP/9.9\r\n\r\n",
         long.as_bytes(),
     ];
-    // Those that say nothing and stay.
-    let idle = client.inside(|| {
+    client.inside(|| {
         for _ in 0..NONSENSE {
             for body in bodies {
-                let mut stream = TcpStream::connect(address)?;
+                let mut stream = TcpStream::connect(address).expect("the page takes connections");
                 // It may have been refused by now.
                 let _ = stream.write_all(body);
             }
         }
-        (0..SILENT).map(|_| TcpStream::connect(address)).collect::<io::Result<Vec<_>>>()
     });
-    let idle = idle.expect("the page takes connections");
     let service = SocketAddr::new(balancer.address().into(), WEB_PORT);
     assert_eq!(curl::fetch(client, service, CONNECTIONS)?.len(), CONNECTIONS);
-    let page = body(client, balancer, STATS_PORT, "/stats;csv")?;
-    assert!(page.starts_with("# pxname"));
-    drop(idle);
+    // Who has taken all its places hears so, and a watchdog beside it that all is well; others are served.
+    let mut silent = Vec::new();
+    wait::until("all places of the client to be taken", || {
+        let more = || (0..SILENT).map(|_| TcpStream::connect(address)).collect::<io::Result<Vec<_>>>();
+        silent.extend(client.inside(more).expect("the page takes connections"));
+        let answer = get(client, balancer, STATS_PORT, "/stats;csv", &["--user", ACCOUNT]).ok()?;
+        answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n").then_some(())
+    })?;
+    assert!(get(client, balancer, STATS_PORT, "/healthz", &[])?.ends_with("\r\n\r\nok\n"));
+    let page = body(both.peer(), balancer, STATS_PORT, "/stats;csv")?;
+    assert!(page.starts_with("# pxname"), "{page}");
+    wait::until("those that say nothing to be given up", || {
+        let answer = get(client, balancer, STATS_PORT, "/stats;csv", &["--user", ACCOUNT]).ok()?;
+        answer.starts_with("HTTP/1.1 200 ").then_some(())
+    })?;
+    drop(silent);
+    assert!(get(client, balancer, STATS_PORT, "/healthz", &[])?.ends_with("\r\n\r\nok\n"), "still");
     let after = memory(&both.agent);
     assert!(after < before + GROWTH, "{before} bytes became {after}");
     Ok(())
 }
 
-/// More clients than there are places for: those who come after them are served when they have been given up.
+/// More clients than one address has places for.
 const SILENT: usize = 300;
 
 /// More than what allocators keep for later; a thousand requests that are not forgotten would be 16 MiB and more.
