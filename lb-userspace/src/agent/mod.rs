@@ -33,7 +33,7 @@ use crate::preflight;
 use crate::pulse::Pulse;
 use crate::roster::{Roster, Usable};
 use crate::socket::{Listener, Request, Service};
-use crate::web::{Bound, Sources, Web};
+use crate::web::{Bound, Proof, Sources, Web};
 
 use self::resets::Resets;
 use self::slow_start::SlowStarts;
@@ -110,6 +110,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let fit = preflight::check(&loaded.config.interface, plan::mode(&loaded.config), &options.pins).await?;
     check_host(&loaded, &fit.interface)?;
     let checks = plan::checks(&loaded.config)?;
+    let proof = Proof::read(&loaded.config)?;
     // From here on a signal waits for its turn.
     let signals = Signals::new().map_err(Error::Signals)?;
     let (request_sender, requests) = mpsc::channel(QUEUE);
@@ -131,9 +132,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
     };
     let _watch = JoinSet::from_iter([monitor.clone().watch()]);
     agent.start_log(monitor.clone());
-    let sources = Sources { watched: monitor.clone(), pulse: agent.pulse.clone() };
+    let sources =
+        Sources { watched: monitor.clone(), pulse: agent.pulse.clone(), requests: request_sender.clone() };
     listener.serve(Service { requests: request_sender, watched: monitor, timeout });
-    agent.web = Some(Web::serve(sources, bound, &agent.config));
+    agent.web = Some(Web::serve(sources, bound, &agent.config, proof));
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
     Box::pin(agent.stop(signal)).await

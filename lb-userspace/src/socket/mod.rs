@@ -20,7 +20,7 @@ pub use complaint::Complaint;
 pub use listener::{BindError, Listener};
 #[cfg(test)]
 pub(crate) use service::tests as service_tests;
-pub use service::{Request, Service, Watched};
+pub use service::{Request, Service, Watched, instruct};
 
 /// The word that the command line's own lines begin with.
 const OWN_VERB: &str = "xlb";

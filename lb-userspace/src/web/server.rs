@@ -1,6 +1,7 @@
 //! A listener whose clients cannot do harm by being many, slow, or long-winded.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,10 +9,12 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use super::BindError;
@@ -24,7 +27,7 @@ const GUESTS: usize = 64;
 /// How much time a client may take.
 #[derive(Clone, Copy)]
 struct Patience {
-    /// For the head of a request to arrive, also of the next one of a connection that is kept.
+    /// For a handshake of TLS, and for the head of a request to arrive, also of the next one of a connection that is kept.
     head: Duration,
     /// For all of a connection: a browser opens another, and whoever does not read its answer makes room.
     connection: Duration,
@@ -65,6 +68,8 @@ pub struct Offer {
     pub router: Router,
     /// To guests.
     pub to_guests: Router,
+    /// How sessions of TLS are accepted; without TLS where there is none.
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// What is answered at an address, until it is dropped.
@@ -78,7 +83,7 @@ impl Served {
     /// Answers at a bound address.
     pub fn start(listening: Listening, offer: Offer) -> Self {
         let Listening { listener, address } = listening;
-        info!("serving http://{address}");
+        info!("serving {}://{address}", if offer.tls.is_some() { "https" } else { "http" });
         let (offer, offers) = watch::channel(offer);
         Self { address, offer, task: JoinSet::from_iter([accept(listener, offers)]) }
     }
@@ -107,14 +112,14 @@ async fn accept(listener: TcpListener, offers: watch::Receiver<Offer>) {
     loop {
         match listener.accept().await {
             Ok((stream, client)) => {
-                let Offer { router, to_guests } = offers.borrow().clone();
+                let Offer { router, to_guests, tls } = offers.borrow().clone();
                 if let Some(place) = places.take(client.ip()) {
                     clients.spawn(async move {
                         let _place = place;
-                        converse(stream, router, WITH_CLIENTS).await;
+                        converse(stream, tls, router, WITH_CLIENTS).await;
                     });
                 } else {
-                    guests.receive(clients.spawn(converse(stream, to_guests, WITH_GUESTS)));
+                    guests.receive(clients.spawn(converse(stream, tls, to_guests, WITH_GUESTS)));
                 }
             }
             Err(error) => {
@@ -143,19 +148,29 @@ impl Guests {
 }
 
 /// Answers a client until it has no more to ask, or its time is over.
-async fn converse(stream: TcpStream, router: Router, patience: Patience) {
+async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, patience: Patience) {
     let Patience { head, connection } = patience;
-    match timeout(connection, answer(stream, router, head)).await {
+    let conversation = async {
+        match tls {
+            Some(tls) => answer(timeout(head, tls.accept(stream)).await??, router, head).await,
+            None => answer(stream, router, head).await,
+        }
+    };
+    match timeout(connection, conversation).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("statistics: {error}"),
         Err(_) => debug!("statistics: a client stayed too long"),
     }
 }
 
-async fn answer(stream: TcpStream, router: Router, head: Duration) -> hyper::Result<()> {
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    head: Duration,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(LONGEST_HEAD);
-    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await
+    Ok(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await?)
 }
 
 #[cfg(test)]
@@ -163,9 +178,11 @@ mod tests {
     use std::future::pending;
     use std::net::Ipv4Addr;
 
+    use lb_lab::Authority;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::web::tls;
 
     /// Far longer than anything here takes: its end is a failure.
     const LONG: Duration = Duration::from_secs(60);
@@ -178,7 +195,7 @@ mod tests {
     async fn serve() -> Served {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let offer = Offer { router: saying("the page"), to_guests: saying("no place") };
+        let offer = Offer { router: saying("the page"), to_guests: saying("no place"), tls: None };
         Served::start(Listening { listener, address }, offer)
     }
 
@@ -222,6 +239,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_says_nothing_is_not_waited_for() {
+        let authority = Authority::new("authority").expect("an authority");
+        let certified = tls::tests::certified(&authority);
+        let (_directory, identity) = tls::tests::files(&certified.certificate, &certified.key);
+        let acceptor = tls::acceptor(&identity).expect("a certificate and its key");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         // The head's time is over first, or that of the whole connection.
@@ -229,10 +250,12 @@ mod tests {
         for patience in
             [Patience { head: short, connection: LONG * 2 }, Patience { head: LONG * 2, connection: short }]
         {
-            let _silent = TcpStream::connect(address).await.expect("it listens");
-            let (stream, _) = listener.accept().await.expect("it comes");
-            let conversation = converse(stream, saying("the page"), patience);
-            timeout(LONG, conversation).await.expect("it has an end");
+            for tls in [None, Some(acceptor.clone())] {
+                let _silent = TcpStream::connect(address).await.expect("it listens");
+                let (stream, _) = listener.accept().await.expect("it comes");
+                let conversation = converse(stream, tls, saying("the page"), patience);
+                timeout(LONG, conversation).await.expect("it has an end");
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ mod mtu;
 mod nat;
 mod offloads;
 mod other_traffic;
+mod page;
 mod resets;
 mod runtime;
 mod selftest;
