@@ -28,6 +28,7 @@ pub mod observe;
 pub mod plan;
 pub mod preflight;
 pub mod process;
+mod pulse;
 pub mod reset;
 pub mod roster;
 pub mod selftest;

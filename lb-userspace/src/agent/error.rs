@@ -41,6 +41,9 @@ pub enum Error {
     /// Statistics or metrics cannot be served.
     #[error(transparent)]
     Web(#[from] web::BindError),
+    /// Statistics cannot be served over TLS.
+    #[error(transparent)]
+    Proof(#[from] web::Unusable),
     /// Something with the kernel.
     #[error(transparent)]
     Dataplane(#[from] dataplane::Error),
@@ -54,7 +57,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Config(_) => Kind::Wrong,
+            Self::Config(_) | Self::Proof(_) => Kind::Wrong,
             Self::Preflight(_)
             | Self::Incompatible(_)
             | Self::Refused(_)

@@ -31,10 +31,11 @@ use crate::monitor::Monitor;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight;
+use crate::pulse::Pulse;
 use crate::roster::{Roster, Usable};
 use crate::socket::{Listener, Request, Service};
 use crate::stats::Ledger;
-use crate::web::{Bound, Web};
+use crate::web::{Bound, Proof, Sources, Web};
 
 use self::resets::Resets;
 use self::slow_start::SlowStarts;
@@ -84,6 +85,7 @@ struct Agent {
     /// What was done and seen, for those who look.
     ledger: Ledger,
     log: Log,
+    pulse: Pulse,
     /// None until the data plane is there.
     web: Option<Web>,
     health_sender: mpsc::Sender<health::Event>,
@@ -112,6 +114,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let fit = preflight::check(&loaded.config.interface, plan::mode(&loaded.config), &options.pins).await?;
     check_host(&loaded, &fit.interface)?;
     let checks = plan::checks(&loaded.config)?;
+    let proof = Proof::read(&loaded.config)?;
     // From here on a signal waits for its turn.
     let signals = Signals::new().map_err(Error::Signals)?;
     let (request_sender, requests) = mpsc::channel(QUEUE);
@@ -133,8 +136,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
     };
     let _watch = JoinSet::from_iter([monitor.clone().watch()]);
     agent.start_log(monitor.clone());
-    listener.serve(Service { requests: request_sender, watched: monitor.clone(), timeout });
-    agent.web = Some(Web::serve(monitor, bound, &agent.config));
+    let sources =
+        Sources { watched: monitor.clone(), pulse: agent.pulse.clone(), requests: request_sender.clone() };
+    listener.serve(Service { requests: request_sender, watched: monitor, timeout });
+    agent.web = Some(Web::serve(sources, bound, &agent.config, proof));
     let signal = agent.serve(&mut inputs).await;
     drop(listener);
     Box::pin(agent.stop(signal)).await

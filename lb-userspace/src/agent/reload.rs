@@ -11,6 +11,7 @@ use crate::dataplane::status::Status;
 use crate::neighbours::{self, Interface};
 use crate::plan;
 use crate::roster::Roster;
+use crate::web::Proof;
 
 /// How long a packet may be under way through the program, with room to spare: after that, none has
 /// a number in its hands that has been given back.
@@ -29,6 +30,7 @@ impl Agent {
         let interface = Interface::lookup(&loaded.config.interface).await?;
         check_host(&loaded, &interface)?;
         let checks = plan::checks(&loaded.config)?;
+        let proof = Proof::read(&loaded.config)?;
         let routes = loaded.config.servers().map(|(_, server)| *server.address.ip());
         neighbours::check_routes(&interface, routes).await?;
         self.free_expired()?;
@@ -56,14 +58,14 @@ impl Agent {
         self.follow_next_hops();
         self.follow_health();
         say_reloaded(&self.config, &before, self.roster.status());
-        let served = self.follow_web().await;
+        let served = self.follow_web(proof).await;
         published.and(self.attach_if_lost(&interface)).and(served)
     }
 
     /// Serves statistics and metrics where the configuration wants them now.
-    async fn follow_web(&mut self) -> Result<(), Error> {
+    async fn follow_web(&mut self, proof: Proof) -> Result<(), Error> {
         match &mut self.web {
-            Some(web) => Ok(web.reload(&self.config).await?),
+            Some(web) => Ok(web.reload(&self.config, proof).await?),
             None => Ok(()),
         }
     }

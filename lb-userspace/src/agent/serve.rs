@@ -17,6 +17,7 @@ use crate::health::report::{NoServer, StateChange};
 use crate::health::{Checker, Event, Transition};
 use crate::neighbours::{self, Interface, NextHop};
 use crate::plan;
+use crate::pulse;
 use crate::sweep;
 
 /// How often the agent looks whether those that have left have lost their last connection.
@@ -48,6 +49,8 @@ impl Agent {
         recounts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut expiries = interval(EXPIRY);
         expiries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beats = interval(pulse::BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 signal = inputs.signals.next() => match signal {
@@ -65,6 +68,10 @@ impl Agent {
                     let answer = self.obey(request.command).await;
                     // Whoever asked may be gone.
                     let _ = request.answer.send(answer);
+                }
+                _ = beats.tick() => {
+                    self.pulse.beat(Instant::now());
+                    continue;
                 }
                 _ = growth.tick(), if !self.slow_starts.is_empty() => complain(self.advance_slow_starts()),
                 _ = sweeps.tick() => complain(self.sweep().map(drop)),

@@ -28,6 +28,7 @@ use crate::log::Log;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight::Fit;
+use crate::pulse::Pulse;
 use crate::roster::{Roster, Usable};
 use crate::stats::Ledger;
 
@@ -200,6 +201,7 @@ impl Agent {
             slow_starts: SlowStarts::default(),
             ledger: Ledger::default(),
             log,
+            pulse: Pulse::default(),
             web: None,
             health_sender,
             claim,

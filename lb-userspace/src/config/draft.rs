@@ -147,6 +147,8 @@ pub(super) struct Stats {
     pub auth: Field<Account>,
     pub hide_version: Field<bool>,
     pub admin: Field<bool>,
+    pub tls_certificate: Field<PathBuf>,
+    pub tls_key: Field<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -291,6 +293,8 @@ impl Stats {
             auth: table.secret("auth", value::account),
             hide_version: table.optional("hide_version", value::flag),
             admin: table.optional("admin", value::flag),
+            tls_certificate: table.optional("tls_certificate", value::path),
+            tls_key: table.optional("tls_key", value::path),
         }
     }
 }

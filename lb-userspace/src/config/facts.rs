@@ -7,10 +7,12 @@ use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
 
-use super::host::HostFacts;
+use super::host::{Flaw, HostFacts};
+use super::model::Identity;
 use super::ports::PortRange;
 use crate::health::Tls;
 use crate::health::tls::AuthoritiesError;
+use crate::web;
 
 const LOCAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED_PORTS: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
@@ -43,6 +45,14 @@ pub(super) fn no_authorities(path: &Path) -> Option<(String, String)> {
             "name a file in PEM format, such as /etc/kubernetes/pki/ca.crt".to_owned(),
         )),
     }
+}
+
+/// What is wrong with a certificate or its key.
+pub(super) fn no_identity(certificate: &Path, key: &Path) -> Option<Flaw> {
+    let identity = Identity { certificate: certificate.to_owned(), key: key.to_owned() };
+    let unusable = web::acceptor(&identity).err()?;
+    let (finding, remedy) = (unusable.fault.to_string(), unusable.fault.remedy().to_owned());
+    Some(Flaw { is_of_key: unusable.fault.is_of_key(), finding, remedy })
 }
 
 /// The interface of this host that has an address.

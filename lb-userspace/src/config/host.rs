@@ -34,6 +34,15 @@ pub(super) struct Claims {
     nat_addresses: Vec<Located<Ipv4Addr>>,
     nat_ports: Located<PortRange>,
     ca_files: Vec<Located<PathBuf>>,
+    identity: Option<(Located<PathBuf>, Located<PathBuf>)>,
+}
+
+/// Which of two files something is wrong with, what, and what to do.
+#[derive(Debug)]
+pub(super) struct Flaw {
+    pub is_of_key: bool,
+    pub finding: String,
+    pub remedy: String,
 }
 
 impl Claims {
@@ -48,6 +57,7 @@ impl Claims {
             binds: validate::frontend_binds(&draft).cloned().collect(),
             servers: validate::servers(&draft).filter_map(|server| server.value.address.clone()).collect(),
             ca_files: validate::ca_files(&draft).cloned().collect(),
+            identity: validate::identity(&draft),
             nat_addresses: draft.nat_addresses.map_or_else(Vec::new, |list| list.value),
             nat_ports: draft.nat_ports.unwrap_or_else(default_ports),
         }
@@ -67,12 +77,21 @@ impl Claims {
         problems
     }
 
-    /// Every file that cannot be used; `look` says what is wrong with one, and what to do.
-    pub fn file_problems(&self, look: impl Fn(&Path) -> Option<(String, String)>) -> Vec<Problem> {
+    /// Every file that cannot be used; `look` says what is wrong with one of authorities, and what to do, `compare` with a
+    /// certificate and its key.
+    pub fn file_problems(
+        &self,
+        look: impl Fn(&Path) -> Option<(String, String)>,
+        compare: impl Fn(&Path, &Path) -> Option<Flaw>,
+    ) -> Vec<Problem> {
         let problem = |file: &Located<PathBuf>| {
             look(&file.value).map(|(finding, remedy)| file.place.problem(finding, remedy))
         };
-        self.ca_files.iter().filter_map(problem).collect()
+        let flawed = self.identity.as_ref().and_then(|(certificate, key)| {
+            let Flaw { is_of_key, finding, remedy } = compare(&certificate.value, &key.value)?;
+            Some(if is_of_key { key } else { certificate }.place.problem(finding, remedy))
+        });
+        self.ca_files.iter().filter_map(problem).chain(flawed).collect()
     }
 
     /// An address of ours that the interface does not have.

@@ -14,7 +14,6 @@ mod host;
 mod keyword;
 pub mod logging;
 pub mod model;
-mod pending;
 mod ports;
 mod prefix;
 mod problem;
@@ -45,7 +44,7 @@ use self::host::Claims;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What works, but is probably not meant or has no effect yet.
+    /// What works, but is probably not meant.
     pub warnings: Problems,
     file: String,
     claims: Claims,
@@ -91,8 +90,7 @@ impl Loaded {
     }
 
     fn new(file: &str, draft: Draft, config: Config) -> Self {
-        let mut warnings = validate::warnings(&draft);
-        warnings.extend(pending::warnings(&draft));
+        let warnings = validate::warnings(&draft);
         let claims = Claims::new(draft, &config.interface);
         Self { config, warnings: Problems::new(file, warnings), file: file.to_owned(), claims }
     }
@@ -105,7 +103,7 @@ impl Loaded {
     /// Looks at the files that the configuration names: whether they are there and hold what they
     /// should.
     pub fn check_files(&self) -> Result<(), Problems> {
-        self.outcome(self.claims.file_problems(facts::no_authorities))
+        self.outcome(self.claims.file_problems(facts::no_authorities, facts::no_identity))
     }
 
     fn outcome(&self, problems: Vec<Problem>) -> Result<(), Problems> {

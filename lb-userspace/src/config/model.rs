@@ -323,6 +323,17 @@ pub struct Stats {
     pub hide_version: bool,
     /// Whether it can change the state of servers.
     pub admin: bool,
+    /// What it is served over TLS with; without TLS where there is none.
+    pub identity: Option<Identity>,
+}
+
+/// The files of PEM that a server proves with who it is. They may be one and the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its certificate, and those that lead to an authority's.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 impl Stats {

@@ -3,8 +3,8 @@
 use super::draft::{self, CheckType, Draft, ObserveType};
 use super::logging::{Facility, Level};
 use super::model::{
-    Backend, Check, CheckKind, Config, Frontend, Https, Log, LogTarget, Metrics, Observe, Server, Socket,
-    Stats, Timeouts, Trust,
+    Backend, Check, CheckKind, Config, Frontend, Https, Identity, Log, LogTarget, Metrics, Observe, Server,
+    Socket, Stats, Timeouts, Trust,
 };
 use super::problem::{Field, Located};
 use super::validate;
@@ -152,7 +152,15 @@ fn stats(draft: &draft::Stats) -> Option<Stats> {
         auth: draft.auth.given(),
         hide_version: draft.hide_version.given().unwrap_or_default(),
         admin: draft.admin.given().unwrap_or_default(),
+        identity: identity(draft),
     })
+}
+
+/// A certificate whose file has its key too needs no other.
+fn identity(draft: &draft::Stats) -> Option<Identity> {
+    let certificate = draft.tls_certificate.given()?;
+    let key = draft.tls_key.given().unwrap_or_else(|| certificate.clone());
+    Some(Identity { certificate, key })
 }
 
 fn log(draft: &draft::Log) -> Option<Log> {

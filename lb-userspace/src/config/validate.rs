@@ -22,6 +22,8 @@ pub(super) fn problems(draft: &Draft) -> Vec<Problem> {
     problems.extend(nat_ports(draft));
     problems.extend(unreachable_pages(draft));
     problems.extend(nat_addresses(draft));
+    problems.extend(page_for_all(draft));
+    problems.extend(lone_key(draft));
     for check in checks(draft) {
         problems.extend(check_timeout(check));
         problems.extend(https_only(check));
@@ -68,6 +70,14 @@ pub(super) fn servers(draft: &Draft) -> impl Iterator<Item = &Located<Server>> {
 /// All files of authorities' certificates.
 pub(super) fn ca_files(draft: &Draft) -> impl Iterator<Item = &Located<PathBuf>> {
     checks(draft).filter_map(|check| check.value.https.ca_file.as_ref())
+}
+
+/// The files of the page's certificate and of its key.
+pub(super) fn identity(draft: &Draft) -> Option<(Located<PathBuf>, Located<PathBuf>)> {
+    let stats = &draft.stats.as_ref()?.value;
+    let certificate = stats.tls_certificate.clone()?;
+    let key = stats.tls_key.clone().unwrap_or_else(|| certificate.clone());
+    Some((certificate, key))
 }
 
 /// All frontends' addresses.
@@ -238,6 +248,24 @@ fn unreachable_pages(draft: &Draft) -> Vec<Problem> {
         problems.push(metrics.place.problem(taken, "choose another port, or use /metrics of [stats]"));
     }
     problems
+}
+
+/// A page on which everybody could take servers out of use. On this host's own loopback address, where HAProxy's users
+/// have it without a password too, only this host's users can.
+fn page_for_all(draft: &Draft) -> Option<Problem> {
+    let stats = &draft.stats.as_ref()?.value;
+    let admin = stats.admin.as_ref().filter(|admin| admin.value)?;
+    let bind = stats.bind.as_ref().filter(|bind| !bind.value.ip().is_loopback())?;
+    let finding = format!("without auth, everybody who reaches {} could change servers", bind.value);
+    let remedy = "set auth (`xlb hash-password --user NAME` prints one), or bind to 127.0.0.1";
+    stats.auth.is_none().then(|| admin.place.problem(finding, remedy))
+}
+
+/// A key that is of no certificate.
+fn lone_key(draft: &Draft) -> Option<Problem> {
+    let stats = &draft.stats.as_ref()?.value;
+    let key = stats.tls_key.as_ref().filter(|_| stats.tls_certificate.is_none())?;
+    Some(key.place.problem("there is no certificate for it", "set tls_certificate, or remove the line"))
 }
 
 /// Each address is named once: its ports would be used twice.

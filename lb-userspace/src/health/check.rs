@@ -44,7 +44,7 @@ async fn connect(server: SocketAddrV4) -> io::Result<()> {
 }
 
 /// The system's words, without the "(os error 111)" that Rust adds.
-pub(super) fn message(error: &io::Error) -> String {
+pub(crate) fn message(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), |code| Errno::from_raw(code).desc().to_owned())
 }
 

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use certificate::{ExpiryWarning, ExpiryWatch};
+pub(crate) use check::message;
 pub use checker::{Checker, Event, Target};
 pub use evidence::{Evidence, Verdict};
 pub use https::Page;

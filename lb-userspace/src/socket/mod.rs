@@ -20,7 +20,9 @@ pub use command::{Command, NotACommand, ServerChange, Weight};
 pub use complaint::Complaint;
 pub use listener::{BindError, Listener};
 pub use server_name::{Missing, ServerName};
-pub use service::{Request, Service, Watched};
+#[cfg(test)]
+pub(crate) use service::tests as service_tests;
+pub use service::{Request, Service, Watched, instruct};
 
 /// The word that the command line's own lines begin with.
 const OWN_VERB: &str = "xlb";

@@ -20,6 +20,14 @@ pub struct Request {
     pub answer: oneshot::Sender<Result<(), Complaint>>,
 }
 
+/// Has the agent's main loop do something, and waits until it has.
+pub async fn instruct(requests: &mpsc::Sender<Request>, command: Command) -> Result<(), Complaint> {
+    let (answer, answered) = oneshot::channel();
+    let ending = || Complaint { kind: Kind::Environment, text: "the agent is ending".to_owned() };
+    requests.send(Request { command, answer }).await.map_err(|_| ending())?;
+    answered.await.map_err(|_| ending())?
+}
+
 /// A balancer that can be looked at.
 pub trait Watched: Send + Sync + 'static {
     /// As it is now.
@@ -67,15 +75,12 @@ impl<W> Clone for Service<W> {
 impl<W: Watched> Service<W> {
     /// Has the agent do something.
     pub(super) async fn ask(&self, command: Command) -> Result<(), Complaint> {
-        let (answer, answered) = oneshot::channel();
-        let ending = || Complaint { kind: Kind::Environment, text: "the agent is ending".to_owned() };
-        self.requests.send(Request { command, answer }).await.map_err(|_| ending())?;
-        answered.await.map_err(|_| ending())?
+        instruct(&self.requests, command).await
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Snapshot;
+use super::{Snapshot, per_second};
 
 /// How far points are apart, and how many are kept: ten minutes.
 const STEP: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ impl Timeline {
         if elapsed < STEP {
             return;
         }
-        let rate = |now: u64, before: u64| now.saturating_sub(before) * 1_000 / elapsed.as_millis() as u64;
+        let rate = |now: u64, before: u64| per_second(before, now, elapsed);
         self.points.push_back(Point {
             connections: rate(totals.connections, before.connections),
             bytes: rate(totals.bytes, before.bytes),

@@ -1,24 +1,33 @@
 //! What is served over HTTP: HAProxy's statistics, metrics, and an answer for watchdogs.
 //!
-//! [`routes`] says what is where, [`guard`] who may see it, [`server`] keeps slow and greedy clients from doing
-//! harm. All of it is read from the [`Monitor`], so nothing here touches the data plane.
+//! [`routes`] says what is where, [`guard`] who may see it, [`server`] and [`places`] keep slow and greedy clients from
+//! doing harm, [`tls`] says who it is that answers. All of it is read from what is watched, so nothing here touches
+//! the data plane; what [`buttons`] change, the agent's main loop changes.
 
+mod buttons;
 mod chart;
 mod guard;
 mod page;
+mod places;
 mod routes;
 mod server;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
-use self::guard::Guard;
-use self::server::{Listening, Served};
+pub use self::tls::{Unusable, acceptor};
+
+use self::buttons::Token;
+use self::server::{Listening, Offer, Served};
 use crate::config::Config;
 use crate::monitor::Monitor;
+use crate::pulse::Pulse;
+use crate::socket::Request;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +38,34 @@ pub struct BindError {
     source: io::Error,
 }
 
+/// All that answers are made from, and who makes changes.
+#[derive(Debug)]
+pub struct Sources<W> {
+    /// What there is to show.
+    pub watched: Arc<W>,
+    /// Whether the agent's main loop goes on.
+    pub pulse: Pulse,
+    /// What the main loop is asked for.
+    pub requests: mpsc::Sender<Request>,
+}
+
+impl<W> Clone for Sources<W> {
+    fn clone(&self) -> Self {
+        Self { watched: self.watched.clone(), pulse: self.pulse.clone(), requests: self.requests.clone() }
+    }
+}
+
+/// What the page proves with who it is, read from its files; none if it is served without TLS.
+pub struct Proof(Option<TlsAcceptor>);
+
+impl Proof {
+    /// Reads the files that a configuration names.
+    pub fn read(config: &Config) -> Result<Self, Unusable> {
+        let identity = config.stats.as_ref().and_then(|stats| stats.identity.as_ref());
+        identity.map(acceptor).transpose().map(Self)
+    }
+}
+
 /// Bound addresses at which nobody is answered yet.
 pub struct Bound {
     stats: Option<Listening>,
@@ -37,7 +74,8 @@ pub struct Bound {
 
 /// Serves until it is dropped.
 pub struct Web {
-    monitor: Arc<Monitor>,
+    sources: Sources<Monitor>,
+    token: Token,
     stats: Option<Served>,
     metrics: Option<Served>,
 }
@@ -64,57 +102,59 @@ impl Bound {
 impl Web {
     /// Answers what comes to addresses that are bound.
     #[must_use]
-    pub fn serve(monitor: Arc<Monitor>, bound: Bound, config: &Config) -> Self {
-        let mut web = Self { monitor, stats: None, metrics: None };
-        if let (Some(listening), Some((_, router))) = (bound.stats, web.wanted_stats(config)) {
-            web.stats = Some(Served::start(listening, router));
+    pub fn serve(sources: Sources<Monitor>, bound: Bound, config: &Config, proof: Proof) -> Self {
+        let mut web = Self { sources, token: Token::random(), stats: None, metrics: None };
+        if let (Some(listening), Some((_, offer))) = (bound.stats, web.wanted_stats(config, proof)) {
+            web.stats = Some(Served::start(listening, offer));
         }
-        if let (Some(listening), Some((_, router))) = (bound.metrics, web.wanted_metrics(config)) {
-            web.metrics = Some(Served::start(listening, router));
+        if let (Some(listening), Some((_, offer))) = (bound.metrics, web.wanted_metrics(config)) {
+            web.metrics = Some(Served::start(listening, offer));
         }
         web
     }
 
     /// Follows a changed configuration. What cannot be served elsewhere still is where it was.
-    pub async fn reload(&mut self, config: &Config) -> Result<(), BindError> {
-        let (stats, metrics) = (self.wanted_stats(config), self.wanted_metrics(config));
+    pub async fn reload(&mut self, config: &Config, proof: Proof) -> Result<(), BindError> {
+        let (stats, metrics) = (self.wanted_stats(config, proof), self.wanted_metrics(config));
         let outcome = follow(&mut self.stats, stats, STATS).await;
         outcome.and(follow(&mut self.metrics, metrics, METRICS).await)
     }
 
-    fn wanted_stats(&self, config: &Config) -> Option<(SocketAddr, Router)> {
+    fn wanted_stats(&self, config: &Config, proof: Proof) -> Option<(SocketAddr, Offer)> {
         let stats = config.stats.as_ref()?;
-        let guard = stats.auth.clone().map(Guard::new);
-        Some((stats.bind, routes::stats(self.monitor.clone(), stats, guard)))
+        let router = routes::stats(&self.sources, stats, &self.token);
+        Some((stats.bind, Offer { router, to_guests: routes::to_guests(&self.sources), tls: proof.0 }))
     }
 
-    fn wanted_metrics(&self, config: &Config) -> Option<(SocketAddr, Router)> {
-        Some((config.metrics.as_ref()?.bind, routes::metrics_only(self.monitor.clone())))
+    fn wanted_metrics(&self, config: &Config) -> Option<(SocketAddr, Offer)> {
+        let bind = config.metrics.as_ref()?.bind;
+        let (router, to_guests) = (routes::metrics_only(&self.sources), routes::to_guests(&self.sources));
+        Some((bind, Offer { router, to_guests, tls: None }))
     }
 }
 
 /// Serves what is wanted where it is wanted.
 async fn follow(
     served: &mut Option<Served>,
-    wanted: Option<(SocketAddr, Router)>,
+    wanted: Option<(SocketAddr, Offer)>,
     setting: &'static str,
 ) -> Result<(), BindError> {
     match (wanted, &served) {
         (None, _) => *served = None,
-        (Some((address, router)), Some(served)) if served.address() == address => served.replace(router),
-        (Some((address, router)), _) => {
+        (Some((address, offer)), Some(served)) if served.address() == address => served.replace(offer),
+        (Some((address, offer)), _) => {
             // Should the new address be taken, the new rules hold at the old one. Of one port only one of them can
             // be bound, though the addresses differ.
             match served.take() {
                 Some(former) if former.address().port() == address.port() => former.end().await,
                 Some(former) => {
-                    former.replace(router.clone());
+                    former.replace(offer.clone());
                     *served = Some(former);
                 }
                 None => {}
             }
             let listening = Listening::bind(address, setting).await?;
-            *served = Some(Served::start(listening, router));
+            *served = Some(Served::start(listening, offer));
         }
     }
     Ok(())

@@ -9,13 +9,15 @@ const renew = async () => {
   const answer = await fetch(source, { credentials: "same-origin", cache: "no-store", signal });
   if (!answer.ok) throw new Error(answer.status);
   const text = await answer.text();
+  // A button that is pressed and gone when it is let go was never pressed.
+  if (live.matches(":active")) return;
   const before = [...live.querySelectorAll(".scroll")];
-  const focused = before.indexOf(document.activeElement);
+  const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
   const scrolled = before.map((part) => part.scrollLeft);
   live.innerHTML = text;
   const parts = live.querySelectorAll(".scroll");
   parts.forEach((part, place) => { part.scrollLeft = scrolled[place] || 0; });
-  if (focused >= 0 && parts[focused]) parts[focused].focus({ preventScroll: true });
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 };
 const again = async () => {
   try {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::buttons::{Denied, Outcome, field};
 use super::chart;
+use crate::dataplane::status::Admin;
 use crate::stats::haproxy::{Column, Kind, Row, Value, rows};
-use crate::stats::{Point, Server, View, human};
+use crate::stats::{Point, Server, View, human, last_check};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -21,6 +23,19 @@ pub struct Page<'p> {
     pub shows_version: bool,
     /// What the page's own style and script are known by to the browser.
     pub nonce: &'p str,
+    /// What its buttons need; it has none without.
+    pub buttons: Option<Buttons<'p>>,
+    /// What came of a button.
+    pub outcome: Option<Outcome>,
+}
+
+/// What the buttons need that change a server.
+#[derive(Clone, Copy)]
+pub struct Buttons<'p> {
+    /// Where they are sent to.
+    pub uri: &'p str,
+    /// What they come with.
+    pub token: &'p str,
 }
 
 impl Page<'_> {
@@ -37,7 +52,7 @@ impl Page<'_> {
                     title { "xlb statistics: " (view.process.node) }
                     link rel="icon" href="data:,";
                     @if let Some(seconds) = self.refresh {
-                        noscript { meta http-equiv="refresh" content=(seconds); }
+                        noscript { meta http-equiv="refresh" content={ (seconds) ";url=" (self.uri) }; }
                     }
                     style nonce=(self.nonce) { (PreEscaped(STYLE)) }
                 }
@@ -50,8 +65,11 @@ impl Page<'_> {
                             a href="/metrics" { "Metrics" }
                         }
                     }
+                    @if let Some(outcome) = self.outcome {
+                        p.outcome role="status" { (outcome.text()) " " a href=(self.uri) { "Dismiss" } }
+                    }
                     main #live data-source={ (self.uri) ";live" } {
-                        (live(view))
+                        (live(view, self.buttons))
                     }
                     script nonce=(self.nonce) { (PreEscaped(SCRIPT)) }
                 }
@@ -61,7 +79,7 @@ impl Page<'_> {
 }
 
 /// What changes.
-pub fn live(view: &View) -> Markup {
+pub fn live(view: &View, buttons: Option<Buttons<'_>>) -> Markup {
     let rows = rows(view);
     let frontends: Vec<_> = rows.iter().filter(|row| row.kind == Kind::Frontend).collect();
     let backends: Vec<_> = rows.iter().filter(|row| row.kind == Kind::Backend).collect();
@@ -70,7 +88,7 @@ pub fn live(view: &View) -> Markup {
         (charts(view))
         section aria-labelledby="frontends" {
             h2 #frontends { "Frontends" }
-            (table("frontends", &frontends, view, false))
+            (table("frontends", &frontends, None))
         }
         @for backend in backends {
             @let name = text(backend, Column::Pxname);
@@ -81,7 +99,7 @@ pub fn live(view: &View) -> Markup {
             @let id = format!("backend-{}", backend.iid);
             section aria-labelledby=(id) {
                 h2 id=(id) { "Backend " (name) }
-                (table(&id, &of_backend, view, true))
+                (table(&id, &of_backend, Some(Servers { view, buttons })))
             }
         }
         (reasons(view))
@@ -114,15 +132,34 @@ fn charts(view: &View) -> Markup {
     }
 }
 
+/// What is shown of servers beside their rows.
+#[derive(Clone, Copy)]
+struct Servers<'v> {
+    view: &'v View,
+    buttons: Option<Buttons<'v>>,
+}
+
+impl<'v> Servers<'v> {
+    /// The server of a row; none for a backend's.
+    fn of(&self, row: &Row) -> Option<&'v Server> {
+        let (backend, name) = (text(row, Column::Pxname), text(row, Column::Svname));
+        let mut servers = self.view.snapshot.servers.iter().filter(|_| row.kind == Kind::Server);
+        servers.find(|server| server.backend == backend && server.name == name)
+    }
+}
+
 /// A table of frontends, or of a backend's servers with its own line below them.
-fn table(id: &str, rows: &[&Row], view: &View, has_servers: bool) -> Markup {
+fn table(id: &str, rows: &[&Row], servers: Option<Servers<'_>>) -> Markup {
+    let has_servers = servers.is_some();
+    let has_buttons = servers.is_some_and(|servers| servers.buttons.is_some());
     html! {
-        div.scroll tabindex="0" role="region" aria-label={ "Table of " (id) } {
+        div.scroll id={ "table-" (id) } tabindex="0" role="region" aria-label={ "Table of " (id) } {
             table aria-labelledby=(id) {
                 thead {
                     tr {
                         th rowspan="2" scope="col" { (if has_servers { "Server" } else { "Frontend" }) }
                         th rowspan="2" scope="col" { "Status" }
+                        @if has_buttons { th rowspan="2" scope="col" { "Set to" } }
                         @if has_servers { th rowspan="2" scope="col" { "Last check" } }
                         th colspan="2" scope="colgroup" { "Session rate" }
                         th colspan="4" scope="colgroup" { "Sessions" }
@@ -141,13 +178,13 @@ fn table(id: &str, rows: &[&Row], view: &View, has_servers: bool) -> Markup {
                         }
                     }
                 }
-                tbody { @for row in rows { (line(row, view, has_servers)) } }
+                tbody { @for row in rows { (line(row, servers)) } }
             }
         }
     }
 }
 
-fn line(row: &Row, view: &View, has_servers: bool) -> Markup {
+fn line(row: &Row, servers: Option<Servers<'_>>) -> Markup {
     let status = text(row, Column::Status);
     let name = if row.kind == Kind::Frontend { text(row, Column::Pxname) } else { text(row, Column::Svname) };
     let total = (row.kind == Kind::Backend).then_some("total");
@@ -156,10 +193,14 @@ fn line(row: &Row, view: &View, has_servers: bool) -> Markup {
         tr class=[total] {
             th scope="row" title=[row.get(Column::Addr)] { (name) }
             td class={ "status " (class(&status)) } { (status) }
-            @if has_servers { td.check { (check(row, view)) } }
+            @if let Some(servers) = servers {
+                @let server = servers.of(row);
+                @if let Some(buttons) = servers.buttons { td { @if let Some(server) = server { (press(server, buttons)) } } }
+                td.check { @if let Some(server) = server { (check(server)) } }
+            }
             @for column in counts { td { (text(row, column)) } }
             @for column in [Column::Bin, Column::Bout] { td title=(text(row, column)) { (bytes(row, column)) } }
-            @if has_servers {
+            @if servers.is_some() {
                 @for column in [Column::Econ, Column::Wretr, Column::Wredis, Column::Weight, Column::Act, Column::Bck,
                     Column::Chkfail, Column::Chkdown] {
                     td { (text(row, column)) }
@@ -170,23 +211,42 @@ fn line(row: &Row, view: &View, has_servers: bool) -> Markup {
     }
 }
 
-/// The last check's result, how long it took and how long ago it was, and what the system said.
-fn check(row: &Row, view: &View) -> Markup {
-    let is_of_row = |server: &&Server| {
-        server.backend == text(row, Column::Pxname) && server.name == text(row, Column::Svname)
-    };
-    let server = view.snapshot.servers.iter().find(is_of_row);
-    let age = server.and_then(|server| Some(server.check.as_ref()?.age));
+/// A button for each state that an operator can want. The server's names make their ids: a script that renews the table
+/// keeps the focus where it is, and never lets it slip to another server.
+fn press(server: &Server, buttons: Buttons<'_>) -> Markup {
     html! {
-        @if row.get(Column::CheckStatus).is_some() {
-            span title=(text(row, Column::CheckDesc)) {
-                (text(row, Column::CheckStatus))
-                @if row.get(Column::CheckCode).is_some() { "/" (text(row, Column::CheckCode)) }
+        form method="post" action=(buttons.uri) {
+            input type="hidden" name=(field::TOKEN) value=(buttons.token);
+            input type="hidden" name=(field::BACKEND) value=(server.backend);
+            input type="hidden" name=(field::SERVER) value=(server.name);
+            @for admin in [Admin::Ready, Admin::Drain, Admin::Maint] {
+                button id={ (server.backend) "/" (server.name) "/" (admin) } name=(field::ACTION) value=(admin)
+                    aria-label={ (admin) " " (server.name) } aria-pressed=((server.admin == admin).to_string()) { (admin) }
             }
-            " in " (text(row, Column::CheckDuration)) " ms"
-            @if let Some(age) = age { ", " (human::duration(age)) " ago" }
-            @let said = text(row, Column::LastChk);
-            @if !said.is_empty() { ": " (said) }
+        }
+    }
+}
+
+/// The last check's result, and how long ago it was.
+fn check(server: &Server) -> Markup {
+    html! {
+        @if let Some(check) = &server.check {
+            span title=(check.description) { (last_check(server)) }
+            ", " (human::duration(check.age)) " ago"
+        }
+    }
+}
+
+/// Why nothing was changed, and the way back.
+pub fn denied(uri: &str, denied: Denied) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { meta charset="utf-8"; title { "Nothing was changed" } }
+            body {
+                h1 { "Nothing was changed" }
+                p { "Reason: " (denied) ". " a href=(uri) { "Back to the statistics" } }
+            }
         }
     }
 }
@@ -197,7 +257,7 @@ fn reasons(view: &View) -> Markup {
         @if !counted.is_empty() {
             section aria-labelledby="packets" {
                 h2 #packets { "Packets that were not simply forwarded" }
-                div.scroll tabindex="0" role="region" aria-label="Table of packets" {
+                div.scroll #table-packets tabindex="0" role="region" aria-label="Table of packets" {
                     table aria-labelledby="packets" {
                         thead { tr { th scope="col" { "Reason" } th scope="col" { "Packets" } th scope="col" { "What it means" } } }
                         tbody {
@@ -250,8 +310,12 @@ mod tests {
     use crate::stats::haproxy::tests::view;
 
     fn page() -> String {
-        let page = Page { uri: "/stats", refresh: Some(10), shows_version: false, nonce: "n0nce" };
-        page.whole(&view()).into_string()
+        plain().whole(&view()).into_string()
+    }
+
+    fn plain() -> Page<'static> {
+        let (buttons, outcome) = (None, None);
+        Page { uri: "/stats", refresh: Some(10), shows_version: false, nonce: "n0nce", buttons, outcome }
     }
 
     #[test]
@@ -271,9 +335,23 @@ mod tests {
         let mut view = view();
         view.snapshot.servers[0].name = "<script>alert(1)</script>".into();
         view.process.node = "\"><img src=x>".into();
-        let page = Page { uri: "/stats", refresh: None, shows_version: true, nonce: "n0nce" };
-        let page = page.whole(&view).into_string();
+        let buttons = Some(Buttons { uri: "/stats", token: "t0ken" });
+        let page = Page { shows_version: true, buttons, ..plain() }.whole(&view).into_string();
         assert!(!page.contains("<script>alert") && !page.contains("<img"), "{page}");
+    }
+
+    #[test]
+    fn the_present_state_is_marked_among_the_buttons() {
+        let mut view = view();
+        view.snapshot.servers[1].admin = Admin::Drain;
+        let page = live(&view, Some(Buttons { uri: "/stats", token: "t0ken" })).into_string();
+        let pressed: Vec<_> =
+            page.split("<button").filter(|button| button.contains("aria-pressed=\"true\"")).collect();
+        let labels = ["ready bettley", "drain fenn", "ready backup"];
+        assert_eq!(pressed.len(), labels.len(), "{page}");
+        for (button, label) in pressed.iter().zip(labels) {
+            assert!(button.contains(&format!("aria-label=\"{label}\"")), "{button}");
+        }
     }
 
     #[test]

@@ -1,30 +1,44 @@
 //! A listener whose clients cannot do harm by being many, slow, or long-winded.
 
+use std::collections::VecDeque;
+use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use super::BindError;
+use super::places::Places;
 
-/// Clients at once; more wait for their turn in the kernel's queue.
-const CLIENTS: usize = 256;
+/// Clients for whom there is no place, and who are told so, or that the agent is well. When more come, the one that has
+/// stayed longest has to go.
+const GUESTS: usize = 64;
 
-/// How long the head of a request may take to arrive, also of the next one of a connection that is kept.
-const HEAD: Duration = Duration::from_secs(10);
+/// How much time a client may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// For a handshake of TLS, and for the head of a request to arrive, also of the next one of a connection that is kept.
+    head: Duration,
+    /// For all of a connection: a browser opens another, and whoever does not read its answer makes room.
+    connection: Duration,
+}
 
-/// How long a connection may last, from the first request to the last answer: a browser opens another, and whoever does
-/// not read its answer makes room.
-const CONNECTION: Duration = Duration::from_secs(20);
+/// With a client who has a place.
+const WITH_CLIENTS: Patience =
+    Patience { head: Duration::from_secs(10), connection: Duration::from_secs(20) };
+
+/// With a guest.
+const WITH_GUESTS: Patience = Patience { head: Duration::from_secs(5), connection: Duration::from_secs(5) };
 
 /// The most bytes of a request's head.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -47,20 +61,31 @@ impl Listening {
     }
 }
 
+/// What is answered at an address.
+#[derive(Clone)]
+pub struct Offer {
+    /// To clients who have a place.
+    pub router: Router,
+    /// To guests.
+    pub to_guests: Router,
+    /// How sessions of TLS are accepted; without TLS where there is none.
+    pub tls: Option<TlsAcceptor>,
+}
+
 /// What is answered at an address, until it is dropped.
 pub struct Served {
     address: SocketAddr,
-    router: watch::Sender<Router>,
+    offer: watch::Sender<Offer>,
     task: JoinSet<()>,
 }
 
 impl Served {
     /// Answers at a bound address.
-    pub fn start(listening: Listening, router: Router) -> Self {
+    pub fn start(listening: Listening, offer: Offer) -> Self {
         let Listening { listener, address } = listening;
-        info!("serving http://{address}");
-        let (router, routers) = watch::channel(router);
-        Self { address, router, task: JoinSet::from_iter([accept(listener, routers)]) }
+        info!("serving {}://{address}", if offer.tls.is_some() { "https" } else { "http" });
+        let (offer, offers) = watch::channel(offer);
+        Self { address, offer, task: JoinSet::from_iter([accept(listener, offers)]) }
     }
 
     /// Where.
@@ -74,25 +99,28 @@ impl Served {
     }
 
     /// Answers otherwise from the next connection on.
-    pub fn replace(&self, router: Router) {
-        drop(self.router.send_replace(router));
+    pub fn replace(&self, offer: Offer) {
+        drop(self.offer.send_replace(offer));
     }
 }
 
 /// Answers for ever.
-async fn accept(listener: TcpListener, routers: watch::Receiver<Router>) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
+async fn accept(listener: TcpListener, offers: watch::Receiver<Offer>) {
+    let places = Places::default();
+    let mut guests = Guests::default();
     let mut clients = JoinSet::new();
     loop {
-        // Never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let router = routers.borrow().clone();
-                clients.spawn(async move {
-                    let _place = place;
-                    converse(stream, router).await;
-                });
+            Ok((stream, client)) => {
+                let Offer { router, to_guests, tls } = offers.borrow().clone();
+                if let Some(place) = places.take(client.ip()) {
+                    clients.spawn(async move {
+                        let _place = place;
+                        converse(stream, tls, router, WITH_CLIENTS).await;
+                    });
+                } else {
+                    guests.receive(clients.spawn(converse(stream, tls, to_guests, WITH_GUESTS)));
+                }
             }
             Err(error) => {
                 warn!("statistics: {error}");
@@ -103,13 +131,131 @@ async fn accept(listener: TcpListener, routers: watch::Receiver<Router>) {
     }
 }
 
-async fn converse(stream: TcpStream, router: Router) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LONGEST_HEAD);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match timeout(CONNECTION, connection).await {
+/// Those who have no place, from who came first on.
+#[derive(Default)]
+struct Guests(VecDeque<AbortHandle>);
+
+impl Guests {
+    /// Makes room for another.
+    fn receive(&mut self, guest: AbortHandle) {
+        if self.0.len() == GUESTS
+            && let Some(first) = self.0.pop_front()
+        {
+            first.abort();
+        }
+        self.0.push_back(guest);
+    }
+}
+
+/// Answers a client until it has no more to ask, or its time is over.
+async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, patience: Patience) {
+    let Patience { head, connection } = patience;
+    let conversation = async {
+        match tls {
+            Some(tls) => answer(timeout(head, tls.accept(stream)).await??, router, head).await,
+            None => answer(stream, router, head).await,
+        }
+    };
+    match timeout(connection, conversation).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("statistics: {error}"),
         Err(_) => debug!("statistics: a client stayed too long"),
+    }
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    head: Duration,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(LONGEST_HEAD);
+    Ok(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::net::Ipv4Addr;
+
+    use lb_lab::Authority;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::web::tls;
+
+    /// Far longer than anything here takes: its end is a failure.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn saying(text: &'static str) -> Router {
+        Router::new().fallback(move || async move { text })
+    }
+
+    /// Serves at a port of this host that is free.
+    async fn serve() -> Served {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let offer = Offer { router: saying("the page"), to_guests: saying("no place"), tls: None };
+        Served::start(Listening { listener, address }, offer)
+    }
+
+    /// The last line of an answer.
+    async fn ask(address: SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .expect("it is read");
+        let mut answer = String::new();
+        timeout(LONG, stream.read_to_string(&mut answer)).await.expect("it is answered").expect("text");
+        answer.lines().last().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn who_takes_all_its_places_is_a_guest_until_one_is_free() {
+        let served = serve().await;
+        let address = served.address();
+        let mut silent = Vec::new();
+        for _ in 0..GUESTS {
+            silent.push(TcpStream::connect(address).await.expect("it listens"));
+        }
+        assert_eq!(ask(address).await, "no place");
+        drop(silent);
+        while ask(address).await != "the page" {}
+        served.end().await;
+    }
+
+    #[tokio::test]
+    async fn the_first_guest_goes_when_there_are_too_many() {
+        let mut guests = Guests::default();
+        let mut staying: Vec<_> = (0..=GUESTS).map(|_| tokio::spawn(pending::<()>())).collect();
+        for guest in &staying {
+            guests.receive(guest.abort_handle());
+        }
+        let first = timeout(LONG, staying.remove(0)).await.expect("it has to go");
+        assert!(first.expect_err("it would stay for ever").is_cancelled());
+        assert!(staying.iter().all(|guest| !guest.is_finished()));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_says_nothing_is_not_waited_for() {
+        let authority = Authority::new("authority").expect("an authority");
+        let certified = tls::tests::certified(&authority);
+        let (_directory, identity) = tls::tests::files(&certified.certificate, &certified.key);
+        let acceptor = tls::acceptor(&identity).expect("a certificate and its key");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        // The head's time is over first, or that of the whole connection.
+        let short = Duration::from_millis(1);
+        for patience in
+            [Patience { head: short, connection: LONG * 2 }, Patience { head: LONG * 2, connection: short }]
+        {
+            for tls in [None, Some(acceptor.clone())] {
+                let _silent = TcpStream::connect(address).await.expect("it listens");
+                let (stream, _) = listener.accept().await.expect("it comes");
+                let conversation = converse(stream, tls, saying("the page"), patience);
+                timeout(LONG, conversation).await.expect("it has an end");
+            }
+        }
     }
 }

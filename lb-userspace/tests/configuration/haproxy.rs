@@ -220,6 +220,53 @@ haproxy.cfg:8: userlist people: the section is not carried: xlb has no counterpa
     );
 }
 
+/// The page of a file with these lines, and what is said of them.
+fn page(lines: &str) -> (String, Vec<String>) {
+    let import = translate(&format!(
+        "listen a\n bind 10.0.0.1:1\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n server s 10.0.0.2:1\n\
+         frontend page\n mode http\n stats enable\n{lines}"
+    ));
+    Loaded::parse("xlb.toml", &import.toml).unwrap_or_else(|wrong| panic!("{wrong}\n{}", import.toml));
+    let (_, page) = import.toml.split_once("[stats]\n").expect("a page");
+    (page.to_owned(), notes_on_lines(&import))
+}
+
+#[test]
+fn a_page_over_tls_is_carried_with_its_certificate() {
+    let (toml, notes) = page(" bind *:8404 ssl crt /etc/haproxy/page.pem\n");
+    assert!(toml.contains("bind = \"0.0.0.0:8404\""), "{toml}");
+    assert!(toml.ends_with("tls_certificate = \"/etc/haproxy/page.pem\"\n"), "{toml}");
+    assert_eq!(notes, [""; 0]);
+    let (_, notes) = page(" bind *:8404 ssl crt /etc/page.pem alpn h2,http/1.1\n");
+    let line = "bind *:8404 ssl crt /etc/page.pem alpn h2,http/1.1";
+    assert_eq!(notes, [format!("{line}: `alpn h2,http/1.1` is not carried: xlb has no counterpart")]);
+    let (toml, notes) = page(" bind *:8404 ssl crt-list /etc/list\n");
+    assert!(!toml.contains("tls_"), "{toml}");
+    assert!(notes[1].ends_with("it names no certificate; set tls_certificate in [stats]"), "{notes:?}");
+    let (toml, _) = page(" bind *:8404\n bind *:8443 ssl crt /etc/page.pem\n");
+    assert!(toml.contains("0.0.0.0:8404") && !toml.contains("tls_"), "{toml}");
+}
+
+#[test]
+fn a_page_that_changes_servers_is_carried_with_its_password() {
+    let admin = " stats admin if TRUE\n";
+    let (toml, notes) = page(&format!(" bind *:8404\n stats auth nathan:secret\n{admin}"));
+    assert!(toml.contains("admin = true"), "{toml}");
+    assert_eq!(notes, [""; 0]);
+    let (toml, notes) = page(&format!(" bind 127.0.0.1:8404\n{admin}"));
+    assert!(toml.contains("admin = true") && notes.is_empty(), "{toml}{notes:?}");
+    let (toml, notes) = page(&format!(" bind *:8404\n{admin}"));
+    assert!(!toml.contains("admin"), "{toml}");
+    let note = "frontend page: stats admin is not carried: without stats auth, everybody could change servers; set \
+                auth and admin = true in [stats]";
+    assert_eq!(notes, [note]);
+    let (_, notes) = page(" bind *:8404\n stats auth nathan:secret\n stats admin if LOCALHOST\n");
+    assert!(
+        notes[0].starts_with("stats admin if LOCALHOST: not carried: xlb.toml has no conditions"),
+        "{notes:?}"
+    );
+}
+
 #[test]
 fn defaults_hold_until_the_next_ones() {
     let text = "defaults first\n timeout server 1h\ndefaults\n timeout server 2h\n\

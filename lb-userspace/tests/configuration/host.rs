@@ -1,6 +1,7 @@
 //! Good configurations on hosts that do not suit them.
 
 use std::net::Ipv4Addr;
+use std::time::{Duration, SystemTime};
 
 use xlb::config::{HostFacts, Loaded, PortRange};
 
@@ -122,4 +123,59 @@ fn files_of_authorities_must_hold_certificates() {
     let authority = lb_lab::Authority::new("kubernetes").expect("an authority");
     std::fs::write(&file, authority.pem()).expect("the directory is there");
     assert_eq!(check(&name), Ok(()));
+}
+
+#[test]
+fn a_page_needs_a_certificate_and_its_key() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = lb_lab::Authority::new("authority").expect("an authority");
+    let expires = SystemTime::now() + Duration::from_secs(24 * 60 * 60);
+    let certified = || authority.certify(&["127.0.0.1"], expires).expect("a certificate");
+    let (ours, other) = (certified(), certified());
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("the directory is there");
+        path.display().to_string()
+    };
+    let (certificate, key) = (file("page.pem", &ours.certificate), file("page.key", &ours.key));
+    let both = file("both.pem", &format!("{}{}", ours.certificate, ours.key));
+    let other = file("other.key", &other.key);
+    let missing = directory.path().join("none.key").display().to_string();
+    let check = |settings: &str| {
+        let text = format!("{GOOD}[stats]\nbind = \"0.0.0.0:8404\"\n{settings}\n");
+        let loaded = Loaded::parse("xlb.toml", &text).expect("a good file");
+        loaded.check_files().map_err(|wrong| wrong.to_string())
+    };
+    let pair = |key: &str| check(&format!("tls_certificate = \"{certificate}\"\ntls_key = \"{key}\""));
+    assert_eq!(pair(&key), Ok(()));
+    assert_eq!(check(&format!("tls_certificate = \"{both}\"")), Ok(()));
+    assert_eq!(
+        pair(&other),
+        Err(format!(
+            "xlb.toml:33: stats.tls_key = \"{other}\": has the private key of another certificate; name the key that \
+             the certificate was made for"
+        ))
+    );
+    assert_eq!(
+        pair(&missing),
+        Err(format!(
+            "xlb.toml:33: stats.tls_key = \"{missing}\": cannot be read: No such file or directory; check its name and \
+             its permissions"
+        ))
+    );
+    assert_eq!(
+        check(&format!("tls_certificate = \"{certificate}\"")),
+        Err(format!(
+            "xlb.toml:32: stats.tls_certificate = \"{certificate}\": has no private key that can be read; name a file \
+             in PEM format with a private key that needs no password (in tls_key, if it is not in the certificate's \
+             file)"
+        ))
+    );
+    assert_eq!(
+        check(&format!("tls_certificate = \"{key}\"")),
+        Err(format!(
+            "xlb.toml:32: stats.tls_certificate = \"{key}\": has no certificate that can be read; name a file in PEM \
+             format, with the certificates that lead to the authority's"
+        ))
+    );
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use xlb::config::logging::{Facility, Level, LogAddress};
 use xlb::config::model::{
-    Balance, Check, CheckKind, Https, LogFormat, LogTarget, Mode, Observe, OnMarkedDown, OnStop, Server,
-    Socket, Timeouts, Trust,
+    Balance, Check, CheckKind, Https, Identity, LogFormat, LogTarget, Mode, Observe, OnMarkedDown, OnStop,
+    Server, Socket, Timeouts, Trust,
 };
 use xlb::config::{Config, Loaded, PortRange};
 
@@ -228,6 +228,32 @@ fn the_log_and_the_statistics_page_are_kept() {
 }
 
 #[test]
+fn a_page_changes_servers_for_who_has_its_password_or_is_on_this_host() {
+    for settings in [
+        "bind = \"0.0.0.0:8404\"\nauth = \"nathan:secret\"",
+        "bind = \"127.0.0.1:8404\"",
+        "bind = \"[::1]:8404\"",
+    ] {
+        let stats = config(&format!("{GOOD}\n[stats]\nadmin = true\n{settings}\n")).stats;
+        assert!(stats.expect("a [stats] table").admin, "{settings}");
+    }
+}
+
+#[test]
+fn a_certificate_without_a_key_has_it_in_the_same_file() {
+    let identity = |more: &str| {
+        let text = format!("{GOOD}\n[stats]\nbind = \"0.0.0.0:8404\"\n{more}\n");
+        config(&text).stats.expect("a [stats] table").identity
+    };
+    let expected = |key: &str| Identity { certificate: "/etc/xlb/page.pem".into(), key: key.into() };
+    assert_eq!(identity(""), None);
+    let certificate = "tls_certificate = \"/etc/xlb/page.pem\"";
+    assert_eq!(identity(certificate), Some(expected("/etc/xlb/page.pem")));
+    let key = format!("{certificate}\ntls_key = \"/etc/xlb/page.key\"");
+    assert_eq!(identity(&key), Some(expected("/etc/xlb/page.key")));
+}
+
+#[test]
 fn a_good_file_has_no_warnings() {
     let text =
         GOOD.replace("weight = 1", "backup = true").replace("mode = \"auto\"", "max_connections = 4096");
@@ -235,7 +261,7 @@ fn a_good_file_has_no_warnings() {
 }
 
 #[test]
-fn what_is_not_meant_or_not_implemented_is_warned_of() {
+fn what_is_not_meant_is_warned_of() {
     let text = GOOD.replace("weight = 1", "weight = 0").replace("rise = 2", "error_limit = 5").replace(
         "[[backend.server]]\nname = \"fenn\"",
         "[[backend]]\nname = \"idle\"\n[[backend.server]]\nname = \"fenn\"",

@@ -144,7 +144,7 @@ rise = 2
         replace: MODE,
         with: r#"stats.password = "secret""#,
         message: r#"xlb.toml:2: stats.bind: missing; add bind = "0.0.0.0:8404"
-xlb.toml:2: stats.password: unknown key; known here are bind, uri, refresh, realm, auth, hide_version, admin"#,
+xlb.toml:2: stats.password: unknown key; known here are bind, uri, refresh, realm, auth, hide_version, admin, tls_certificate, tls_key"#,
     },
     // Words and names.
     Wrong {
@@ -708,6 +708,33 @@ uri = "stats"
 
 [[backend]]"#,
         message: r#"xlb.toml:12: stats.uri = "stats": expected a path such as "/stats"; begin it with "/""#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[stats]
+bind = "0.0.0.0:8404"
+admin = true
+
+[[backend]]"#,
+        message: "xlb.toml:12: stats.admin = true: without auth, everybody who reaches 0.0.0.0:8404 could change servers; set auth (`xlb hash-password --user NAME` prints one), or bind to 127.0.0.1",
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[stats]
+bind = "0.0.0.0:8404"
+tls_key = "/etc/xlb/page.key"
+
+[[backend]]"#,
+        message: r#"xlb.toml:12: stats.tls_key = "/etc/xlb/page.key": there is no certificate for it; set tls_certificate, or remove the line"#,
+    },
+    Wrong {
+        replace: BACKEND,
+        with: r#"[stats]
+bind = "0.0.0.0:8404"
+tls_certificate = "page.pem"
+
+[[backend]]"#,
+        message: r#"xlb.toml:12: stats.tls_certificate = "page.pem": expected an absolute path; begin it with "/""#,
     },
     Wrong {
         replace: BACKEND,

@@ -25,6 +25,7 @@ mod mtu;
 mod nat;
 mod offloads;
 mod other_traffic;
+mod page;
 mod prometheus;
 mod rates;
 mod resets;

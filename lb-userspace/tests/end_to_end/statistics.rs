@@ -15,6 +15,8 @@ const TOPOLOGY: Topology = Topology { lan_clients: 2, routed_clients: 0, ..Topol
 const STATS_PORT: u16 = 8404;
 const METRICS_PORT: u16 = 8405;
 const ACCOUNT: &str = "nathan:secret";
+/// The same as a browser sends it.
+const AUTHORIZATION: &str = "Basic bmF0aGFuOnNlY3JldA==";
 
 /// New connections through each of the two.
 const CONNECTIONS: usize = 12;
@@ -50,7 +52,7 @@ fn both() -> Result<Both> {
     let web = Stage::servers(&lab)?;
     let text = format!(
         "{}\n[stats]\nbind = \"0.0.0.0:{STATS_PORT}\"\nauth = \"{ACCOUNT}\"\nrefresh = \"10s\"\n\
-         hide_version = true\n\n[metrics]\nbind = \"0.0.0.0:{METRICS_PORT}\"\n",
+         hide_version = true\nadmin = true\n\n[metrics]\nbind = \"0.0.0.0:{METRICS_PORT}\"\n",
         Config::new("tc").serve(WEB, WEB_PORT, &lab).to_toml()
     );
     let balancer = stage::xlb(&lab).start(&text)?;
@@ -221,35 +223,56 @@ fn bad_requests_harm_nothing() -> Result<()> {
     let address = SocketAddr::new(balancer.address().into(), STATS_PORT);
     let before = memory(&both.agent);
     let long = format!("GET /stats HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
-    let bodies: [&[u8]; 4] = [
+    let post = format!("POST /stats HTTP/1.1\r\nHost: x\r\nAuthorization: {AUTHORIZATION}\r\n");
+    let form = format!("token=1&b={WEB}&s={}&action=maint", both.lab.servers[0]);
+    let forged = format!("{post}Content-Length: {}\r\n\r\n{form}", form.len());
+    let endless = format!("{post}Content-Length: 99999999999\r\n\r\n{form}");
+    let huge = format!("{post}Content-Length: 65536\r\n\r\n{}", "x".repeat(64 * 1024));
+    let broken = format!("{post}Transfer-Encoding: chunked\r\n\r\nzz\r\n");
+    let bodies: [&[u8]; 8] = [
         b"",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET /stats HTTP/9.9\r\n\r\n",
         long.as_bytes(),
+        forged.as_bytes(),
+        endless.as_bytes(),
+        huge.as_bytes(),
+        broken.as_bytes(),
     ];
-    // Those that say nothing and stay.
-    let idle = client.inside(|| {
+    client.inside(|| {
         for _ in 0..NONSENSE {
             for body in bodies {
-                let mut stream = TcpStream::connect(address)?;
+                let mut stream = TcpStream::connect(address).expect("the page takes connections");
                 // It may have been refused by now.
                 let _ = stream.write_all(body);
             }
         }
-        (0..SILENT).map(|_| TcpStream::connect(address)).collect::<io::Result<Vec<_>>>()
     });
-    let idle = idle.expect("the page takes connections");
     let service = SocketAddr::new(balancer.address().into(), WEB_PORT);
     assert_eq!(curl::fetch(client, service, CONNECTIONS)?.len(), CONNECTIONS);
-    let page = body(client, balancer, STATS_PORT, "/stats;csv")?;
-    assert!(page.starts_with("# pxname"));
-    drop(idle);
+    // Who has taken all its places hears so, and a watchdog beside it that all is well; others are served.
+    let mut silent = Vec::new();
+    wait::until("all places of the client to be taken", || {
+        let more = || (0..SILENT).map(|_| TcpStream::connect(address)).collect::<io::Result<Vec<_>>>();
+        silent.extend(client.inside(more).expect("the page takes connections"));
+        let answer = get(client, balancer, STATS_PORT, "/stats;csv", &["--user", ACCOUNT]).ok()?;
+        answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n").then_some(())
+    })?;
+    assert!(get(client, balancer, STATS_PORT, "/healthz", &[])?.ends_with("\r\n\r\nok\n"));
+    let page = body(both.peer(), balancer, STATS_PORT, "/stats;csv")?;
+    assert!(rows(&page).values().all(|row| row["status"] != "MAINT"), "{page}");
+    wait::until("those that say nothing to be given up", || {
+        let answer = get(client, balancer, STATS_PORT, "/stats;csv", &["--user", ACCOUNT]).ok()?;
+        answer.starts_with("HTTP/1.1 200 ").then_some(())
+    })?;
+    drop(silent);
+    assert!(get(client, balancer, STATS_PORT, "/healthz", &[])?.ends_with("\r\n\r\nok\n"), "still");
     let after = memory(&both.agent);
     assert!(after < before + GROWTH, "{before} bytes became {after}");
     Ok(())
 }
 
-/// More clients than there are places for: those who come after them are served when they have been given up.
+/// More clients than one address has places for.
 const SILENT: usize = 300;
 
 /// More than what allocators keep for later; a thousand requests that are not forgotten would be 16 MiB and more.

@@ -78,6 +78,7 @@ fn lab() -> Vec<Package> {
         ("haproxy", "haproxy", "is what the balancer is compared with"),
         ("rsyslogd", "rsyslog", "takes the balancer's log"),
         ("curl", "curl", "is the client in front of it"),
+        ("openssl", "openssl", "looks at the page's certificate"),
         ("ping", "iputils-ping", "asks whether the balancer's host still answers"),
         ("tcpdump", "tcpdump", "captures what the balancer sent"),
         ("socat", "socat", "says commands to the balancer's control socket"),

@@ -126,6 +126,7 @@ fn stats(stats: &Stats) -> Table {
     optional(&mut table, "auth", stats.page.auth.as_ref());
     flag(&mut table, "hide_version", stats.page.hide_version);
     flag(&mut table, "admin", stats.page.admin);
+    optional(&mut table, "tls_certificate", stats.certificate.as_ref());
     table
 }
 

@@ -5,6 +5,7 @@
 //! text: what xlb thinks of them is said when the result is validated like any other file.
 
 mod backend;
+mod bind;
 mod emit;
 mod httpchk;
 mod log;

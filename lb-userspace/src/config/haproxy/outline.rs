@@ -77,5 +77,7 @@ pub(super) struct Observe {
 #[derive(Debug)]
 pub(super) struct Stats {
     pub bind: String,
+    /// The file with certificate and key; none without TLS.
+    pub certificate: Option<String>,
     pub page: Page,
 }

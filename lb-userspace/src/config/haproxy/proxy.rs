@@ -1,5 +1,6 @@
 //! Frontends, backends and `listen` sections, with what they inherit from `defaults`.
 
+use super::bind::{self, TlsBind};
 use super::httpchk::HttpCheck;
 use super::log::{self, Target};
 use super::note::Note;
@@ -25,6 +26,7 @@ pub(super) struct Proxy {
     pub line: usize,
     pub mode: Option<Said<String>>,
     pub binds: Vec<Said<String>>,
+    pub tls_binds: Vec<TlsBind>,
     pub default_backend: Option<String>,
     pub maxconn: Option<Said<String>>,
     pub connect: Option<Said<Time>>,
@@ -63,6 +65,7 @@ impl Proxy {
             line: 0,
             mode: None,
             binds: Vec::new(),
+            tls_binds: Vec::new(),
             default_backend: None,
             maxconn: None,
             connect: None,
@@ -191,18 +194,24 @@ impl Proxy {
 
     fn bind(&mut self, addresses: &str, setting: &Setting) {
         let options = &setting.words[2..];
-        if let Some(option) = options.iter().find(|option| ["ssl", "accept-proxy"].contains(&option.as_str()))
-        {
-            let text = format!("not carried: xlb cannot do `{option}`, it leaves the bytes as they are");
-            self.notes.push(setting.note(&text));
+        let has = |wanted: &str| options.iter().any(|option| option == wanted);
+        if has("accept-proxy") {
+            self.notes.push(
+                setting.note("not carried: xlb cannot do `accept-proxy`, it leaves the bytes as they are"),
+            );
+            return;
+        }
+        let addresses = addresses.split(',').map(|address| address.trim_start_matches("ipv4@"));
+        if has(bind::TLS) {
+            self.tls_binds.extend(addresses.map(|address| TlsBind::read(address, setting)));
             return;
         }
         if !options.is_empty() {
             let text = format!("`{}` is not carried: xlb has no counterpart", options.join(" "));
             self.notes.push(setting.note(&text));
         }
-        let addresses = addresses.split(',').map(|address| address.trim_start_matches("ipv4@").to_owned());
-        self.binds.extend(addresses.map(|value| Said { line: setting.line, value }));
+        let said = |address: &str| Said { line: setting.line, value: address.to_owned() };
+        self.binds.extend(addresses.map(said));
     }
 
     fn timeout(&mut self, which: &str, text: &str, setting: &Setting) {

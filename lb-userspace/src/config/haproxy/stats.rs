@@ -28,7 +28,9 @@ impl Page {
             ["auth", _] => notes.push(setting.note("not carried: xlb.toml has room for one account")),
             ["hide-version"] => self.hide_version = true,
             ["admin", "if", "TRUE" | "true"] => self.admin = true,
-            ["admin", ..] => notes.push(setting.note("not carried: xlb.toml has no conditions")),
+            ["admin", ..] => notes.push(setting.note(
+                "not carried: xlb.toml has no conditions; admin = true in [stats] is for all who have the password",
+            )),
             _ => notes.push(setting.note("not carried: xlb has no counterpart")),
         }
     }

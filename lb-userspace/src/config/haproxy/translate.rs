@@ -1,8 +1,9 @@
 //! From sections to an outline of `xlb.toml`, with a note on everything that does not fit.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::backend::backend;
+use super::bind::TlsBind;
 use super::log::{self, Target};
 use super::note::Note;
 use super::outline::{Backend, Frontend, Outline, Stats};
@@ -114,6 +115,7 @@ impl Translation {
                 self.notes.push(proxy.note("HAProxy ignores stats settings in mode tcp"));
             }
             self.notes.extend(proxy.notes.iter().cloned());
+            self.notes.extend(proxy.tls_binds.iter().map(TlsBind::no_tcp));
             self.targets.extend(proxy.targets.iter().cloned());
         }
         self.log(&clients);
@@ -139,15 +141,15 @@ impl Translation {
     fn stats(&mut self, proxies: &[Proxy]) -> Option<Stats> {
         let mut stats = None;
         for proxy in proxies.iter().filter(|proxy| !proxy.is_tcp() && !is_exporter(proxy)) {
-            match proxy.page.as_ref().zip(proxy.binds.first()) {
-                Some((page, bind)) if stats.is_none() => stats = Some(self.page(proxy, page.clone(), bind)),
+            match proxy.page.as_ref().zip(place(proxy)) {
+                Some((page, place)) if stats.is_none() => stats = Some(self.page(proxy, page.clone(), place)),
                 _ => self.notes.push(proxy.no_tcp()),
             }
         }
         stats
     }
 
-    fn page(&mut self, proxy: &Proxy, mut page: Page, bind: &Said<String>) -> Stats {
+    fn page(&mut self, proxy: &Proxy, mut page: Page, (bind, tls): (&str, Option<&TlsBind>)) -> Stats {
         if proxy.exports {
             self.notes.push(
                 proxy.note("its metrics are carried: they are at /metrics of [stats], for the same account"),
@@ -158,7 +160,16 @@ impl Translation {
             self.notes.push(proxy.note("nothing but its statistics page is carried: xlb forwards TCP only"));
         }
         page.uri.get_or_insert_with(|| HAPROXY_STATS_URI.to_owned());
-        Stats { bind: any_address(&bind.value), page }
+        self.notes.extend(tls.map(TlsBind::of_page).unwrap_or_default());
+        let bind = any_address(bind);
+        if page.admin && page.auth.is_none() && !is_loopback(&bind) {
+            page.admin = false;
+            self.notes.push(proxy.note(
+                "stats admin is not carried: without stats auth, everybody could change servers; set auth and \
+                 admin = true in [stats]",
+            ));
+        }
+        Stats { bind, certificate: tls.and_then(|tls| tls.certificate.clone()), page }
     }
 
     /// The address of the first proxy that serves nothing but metrics.
@@ -284,6 +295,18 @@ fn any_address(bind: &str) -> String {
         port if port.starts_with(':') => format!("0.0.0.0{port}"),
         address => address.to_owned(),
     }
+}
+
+/// Whether only this host's own programs reach an address.
+fn is_loopback(bind: &str) -> bool {
+    bind.parse().is_ok_and(|bind: SocketAddr| bind.ip().is_loopback())
+}
+
+/// The first address of a page, and how TLS is spoken there. Others have no counterpart.
+fn place(proxy: &Proxy) -> Option<(&str, Option<&TlsBind>)> {
+    let plain = proxy.binds.first().map(|bind| (bind.value.as_str(), None));
+    let tls = || proxy.tls_binds.first().map(|bind| (bind.address.as_str(), Some(bind)));
+    plain.or_else(tls)
 }
 
 /// Whether a proxy serves metrics and no page.
