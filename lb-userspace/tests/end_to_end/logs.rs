@@ -272,7 +272,12 @@ fn each_end_is_told_as_haproxy_tells_it() -> Result<()> {
     let held = Mutex::new(Vec::new());
     let hold = |stream| held.lock().expect("whole").push(stream);
     both.compare(&IDLE, "idle idle/bettley N/N/N N cD 0/0", |address| served(address, hold))?;
-    both.assert_same_counts()
+    for table in both.assert_same_counts()? {
+        let [answer, total] = &cells(&table, ["rtime", "ttime"])["idle/bettley"];
+        assert_eq!(answer, "0", "TCP has none");
+        assert!(total.parse::<u64>().expect("a number") >= AVERAGE, "{table}");
+    }
+    Ok(())
 }
 
 /// The columns of the table that tell of ends: by clients, by servers, and in place of an answer.
@@ -303,7 +308,8 @@ fn what_becomes_of_a_server_is_told_as_haproxy_tells_it() -> Result<()> {
     both.assert_state("k8s-api-server/bettley is UP", up)?;
     both.assert_state("nobody has no server", "<128> backend nobody has no server available!")?;
     both.assert_resets("fenn", "operator")?;
-    both.assert_resets("bettley", "down")
+    both.assert_resets("bettley", "down")?;
+    both.assert_same_counts().map(drop)
 }
 
 /// Cells of a table that was asked for by `show stat`, by backend and server.
@@ -320,8 +326,8 @@ fn cells<const N: usize>(table: &str, names: [&str; N]) -> BTreeMap<String, [Str
 }
 
 impl Both {
-    /// Asserts that the tables of both count the ends alike, of each backend and each server.
-    fn assert_same_counts(&self) -> Result<()> {
+    /// Asserts that the tables of both count the ends alike, of each backend and each server, and returns them.
+    fn assert_same_counts(&self) -> Result<[String; 2]> {
         let theirs = command(&self.lab, "show stat").expect("HAProxy obeys");
         let expected = cells(&theirs, ENDS);
         let mut ours = String::new();
@@ -331,12 +337,7 @@ impl Both {
             (cells(&ours, ENDS) == expected).then_some(())
         });
         counted.inspect_err(|_| println!("{expected:?} are HAProxy's, and\n{:?}", cells(&ours, ENDS)))?;
-        for table in [ours, theirs] {
-            let [answer, total] = &cells(&table, ["rtime", "ttime"])["idle/bettley"];
-            assert_eq!(answer, "0", "TCP has none");
-            assert!(total.parse::<u64>().expect("a number") >= AVERAGE, "{table}");
-        }
-        Ok(())
+        Ok([ours, theirs])
     }
 
     /// Asserts how the connections to a server ended, and that each has one line.
