@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{ChildStdout, Command, ExitStatus};
 
 use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
@@ -85,6 +85,13 @@ impl Xlb {
         let agent = Process::spawn(self.agent(config)?.args(arguments))?;
         agent.log().wait_for(READY)?;
         Ok(Balancer { xlb: self.clone(), agent })
+    }
+
+    /// The same, and hands out the agent's stdout. A pipe holds what is not read, up to 64 KiB.
+    pub fn start_reading(&self, config: &str) -> Result<(Balancer, ChildStdout)> {
+        let (agent, stdout) = Process::spawn_reading(&mut self.agent(config)?)?;
+        agent.log().wait_for(READY)?;
+        Ok((Balancer { xlb: self.clone(), agent }, stdout))
     }
 
     /// What `xlb stats` tells, whether or not an agent runs.

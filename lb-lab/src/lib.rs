@@ -12,6 +12,7 @@ mod lock;
 mod runtime;
 
 pub mod balancer;
+pub mod browser;
 pub mod capture;
 pub mod certificate;
 pub mod cgroup;
@@ -42,6 +43,7 @@ pub mod wait;
 mod xdp;
 
 pub use balancer::{Balancer, Xlb};
+pub use browser::Browser;
 pub use certificate::{Authority, Certified};
 pub use cgroup::Cgroup;
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Programs that run for the lab.
 
 use std::io;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,23 +21,27 @@ pub struct Process {
 impl Process {
     /// Starts a program. Its stdout is discarded unless the command says otherwise.
     pub fn spawn(command: &mut Command) -> Result<Self> {
-        Self::start(command.stdout(Stdio::null()))
+        Self::start(command.stdin(Stdio::null()).stdout(Stdio::null()))
     }
 
     /// Starts a program whose stdout the caller reads.
     pub(crate) fn spawn_reading(command: &mut Command) -> Result<(Self, ChildStdout)> {
-        let mut process = Self::start(command.stdout(Stdio::piped()))?;
+        let mut process = Self::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let stdout = process.child.stdout.take().expect("stdout was asked for");
         Ok((process, stdout))
     }
 
+    /// Starts a program that the caller talks with, by its stdin and its stdout.
+    pub(crate) fn spawn_talking(command: &mut Command) -> Result<(Self, ChildStdin, ChildStdout)> {
+        let mut process = Self::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let stdin = process.child.stdin.take().expect("stdin was asked for");
+        let stdout = process.child.stdout.take().expect("stdout was asked for");
+        Ok((process, stdin, stdout))
+    }
+
     fn start(command: &mut Command) -> Result<Self> {
         let line = describe(command);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(command, error))?;
+        let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| failed(command, error))?;
         let log = Log::follow(child.stderr.take().expect("stderr was asked for"));
         Ok(Self { child, line, log })
     }

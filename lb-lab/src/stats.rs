@@ -29,6 +29,8 @@ pub struct Frontend {
     pub name: String,
     /// Connections so far.
     pub connections: u64,
+    /// Packets from clients that went on to a server.
+    pub packets_in: u64,
     /// Those of the balancer's own clients, which are counted apart.
     pub local: Local,
 }

@@ -45,6 +45,11 @@ impl Terminal {
         self.ask(&["capture-pane", "-p"])
     }
 
+    /// The same with its colours, as escape sequences of ECMA-48.
+    pub fn coloured_screen(&self) -> Result<String> {
+        self.ask(&["capture-pane", "-p", "-e"])
+    }
+
     /// Presses keys, as tmux names them: `q`, `Down`, `C-c`.
     pub fn press(&self, keys: &[&str]) -> Result<()> {
         self.ask(&[&["send-keys"], keys].concat()).map(drop)

@@ -7,6 +7,7 @@ mod lint;
 mod privilege;
 mod process;
 mod run;
+mod screenshots;
 mod setup;
 mod test;
 
@@ -34,6 +35,8 @@ enum Verb {
     Test(test::Args),
     /// Measures
     Bench(bench::Args),
+    /// Makes the README's pictures again, of the page and the terminal in the lab
+    Screenshots,
     /// Checks format, lints, and the licences of dependencies
     Lint,
 }
@@ -48,6 +51,7 @@ fn main() -> Result<()> {
         Verb::Run(args) => run::run(&workspace, &args),
         Verb::Test(args) => test::run(&workspace, &args),
         Verb::Bench(args) => bench::run(&workspace, args),
+        Verb::Screenshots => screenshots::run(&workspace),
         Verb::Lint => lint::run(&workspace),
     }
 }

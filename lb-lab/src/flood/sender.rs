@@ -7,8 +7,6 @@ use std::ptr::null_mut;
 
 use nix::net::if_::if_nametoindex;
 
-use super::frame::Frame;
-
 /// A packet socket that sends whole frames by one interface, and receives nothing.
 #[derive(Debug)]
 pub(super) struct Sender {
@@ -31,11 +29,15 @@ impl Sender {
     }
 
     /// Sends all of these frames, in order.
-    pub(super) fn send(&self, frames: &[Frame]) -> io::Result<()> {
+    pub(super) fn send<F: AsRef<[u8]>>(&self, frames: &[F]) -> io::Result<()> {
         let mut address = self.address();
         let mut parts: Vec<_> = frames
             .iter()
-            .map(|frame| libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() })
+            .map(AsRef::as_ref)
+            .map(|frame: &[u8]| libc::iovec {
+                iov_base: frame.as_ptr().cast_mut().cast(),
+                iov_len: frame.len(),
+            })
             .collect();
         let mut messages: Vec<_> = parts.iter_mut().map(|part| message(&mut address, part)).collect();
         let mut left = messages.as_mut_slice();

@@ -14,9 +14,10 @@ use crate::support::tools::{self, Requests};
 const STREAMS: &str = "8";
 /// The pace of a paced stream.
 const PACE: &str = "800M";
-/// What each of wrk's connections waits before a request where the rate is fixed: 32 of them come to at
-/// most 1,600 a second.
-const PAUSE: Duration = Duration::from_millis(20);
+/// What each of wrk's 32 connections waits before a request where the rate is fixed. Far enough below what any
+/// peer can do, and far enough above what an idle machine does anyway.
+const PAUSE_OF_CONNECTIONS: Duration = Duration::from_millis(8);
+const PAUSE_OF_REQUESTS: Duration = Duration::from_millis(2);
 
 /// One kind of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,8 +91,11 @@ impl Case {
             }
             requests => {
                 let keep_alive = matches!(requests, Self::Requests | Self::PacedRequests);
-                let is_paced = matches!(requests, Self::PacedConnections | Self::PacedRequests);
-                let pause = is_paced.then_some(PAUSE);
+                let pause = match requests {
+                    Self::PacedConnections => Some(PAUSE_OF_CONNECTIONS),
+                    Self::PacedRequests => Some(PAUSE_OF_REQUESTS),
+                    _ => None,
+                };
                 let Requests { count, seconds, p50, p99, errors } =
                     tools::wrk(client, peer.web(lab), duration, keep_alive, pause)?;
                 (count, seconds, Some((p50, p99)), errors)

@@ -131,14 +131,15 @@ impl Report {
                 .collect()
         };
         let panel = |(case, title), value, everybody| Panel { title, bars: bars(case, value, everybody) };
-        vec![
+        let panels = [
             panel(rate(Case::Connections), |row| row.rate, true),
             panel(rate(Case::Requests), |row| row.rate, true),
             panel(share(Case::PacedConnections), |row| row.cpu_share, false),
             panel(share(Case::PacedRequests), |row| row.cpu_share, false),
             panel(cpu(Case::bulk(true, Kind::One)), |row| row.cpu, true),
             panel(cpu(Case::bulk(false, Kind::One)), |row| row.cpu, true),
-        ]
+        ];
+        panels.into_iter().filter(|panel| !panel.bars.is_empty()).collect()
     }
 
     fn rows(&self, case: Case) -> Vec<Row> {

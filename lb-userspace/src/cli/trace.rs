@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use lb_common::trace::Outcome;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Error;
@@ -98,8 +99,13 @@ async fn follow(args: &Args, pins: &Pins) -> Result<(), Error> {
                     sink.take(&record, &tracer)?;
                 }
                 sink.text.flush()?;
+                // Where there are always more, nobody would notice that a second is over, or a signal is there.
+                yield_now().await;
             }
         }
+    }
+    for record in tracer.end() {
+        sink.take(&record, &tracer)?;
     }
     sink.flush()?;
     let lost = tracer.lost()?;

@@ -47,6 +47,13 @@ impl Endings {
         }
     }
 
+    /// Takes at most so many of those that there are by now.
+    pub fn rest(&mut self, most: usize) -> Vec<Ending> {
+        let ring = self.ring.get_mut();
+        let records = std::iter::from_fn(|| ring.next().map(|record| Ending::read_from_bytes(&record).ok()));
+        records.flatten().take(most).collect()
+    }
+
     /// How many found no room, since the maps were made.
     pub fn lost(&self) -> Result<u64, Error> {
         Ok(self.lost.get(0)?.iter().sum())

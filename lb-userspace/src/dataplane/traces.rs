@@ -42,4 +42,11 @@ impl Traces {
             ready.clear_ready();
         }
     }
+
+    /// Those that there are by now.
+    pub fn rest(&mut self) -> Vec<Record> {
+        let ring = self.ring.get_mut();
+        let records = std::iter::from_fn(|| ring.next().map(|bytes| Record::read_from_bytes(&bytes).ok()));
+        records.flatten().collect()
+    }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Local, TimeDelta};
-use futures::FutureExt;
 use lb_common::ending::{Ending, How};
 use lb_common::net::socket_addr;
 use serde_json::json;
@@ -98,16 +97,24 @@ impl Collector {
             // The other tasks' turn: sockets that take lines at once would never give it to them.
             tokio::task::yield_now().await;
         }
-        self.write_rest();
-        let _ = tokio::time::timeout(FAREWELL, self.targets.finish()).await;
+        self.write_rest().await;
+        self.targets.finish(FAREWELL).await;
+        self.count_untold();
+        self.say_dropped();
     }
 
-    /// Writes what the program has told by now.
-    fn write_rest(&mut self) {
-        let now = Instant::now();
-        while let Some(endings) = next(&mut self.endings, now).now_or_never().filter(|rest| !rest.is_empty())
+    /// Writes what the program has told by now; not for ever, because it goes on to tell.
+    async fn write_rest(&mut self) {
+        let deadline = Instant::now() + FAREWELL;
+        while let Some(endings) = &mut self.endings
+            && Instant::now() < deadline
         {
-            self.write_all(&endings);
+            let rest = endings.rest(BATCH);
+            if rest.is_empty() {
+                return;
+            }
+            self.write_all(&rest);
+            tokio::task::yield_now().await;
         }
     }
 
@@ -162,13 +169,22 @@ impl Collector {
             return;
         }
         let targets = Targets::start(&settings.targets, &settings.tag, &self.dropped);
-        let former = std::mem::replace(&mut self.targets, targets);
+        let mut former = std::mem::replace(&mut self.targets, targets);
         self.settings = settings;
-        let _ = tokio::time::timeout(FAREWELL, former.finish()).await;
+        former.finish(FAREWELL).await;
     }
 
-    /// Takes in what the program could not tell, and says how many lines there are that nobody gets.
+    /// Says, but not all the time, how many lines there are that nobody gets.
     fn look(&mut self) {
+        self.count_untold();
+        let (_, not_before) = self.said;
+        if Instant::now() >= not_before {
+            self.say_dropped();
+        }
+    }
+
+    /// Takes in what the program could not tell.
+    fn count_untold(&mut self) {
         let lost = self.endings.as_ref().map_or(Ok(self.untold), Endings::lost);
         match lost {
             Ok(lost) => {
@@ -177,11 +193,15 @@ impl Collector {
             }
             Err(error) => error!("log: nobody knows how many lines are lost: {error}"),
         }
-        let (dropped, now) = (self.dropped.count(), Instant::now());
-        let (said, not_before) = self.said;
-        if dropped > said && now >= not_before {
+    }
+
+    /// Says how many lines were dropped since it was last said, if any were.
+    fn say_dropped(&mut self) {
+        let dropped = self.dropped.count();
+        let (said, _) = self.said;
+        if dropped > said {
             warn!("log: {} lines were dropped, {dropped} in all", dropped - said);
-            self.said = (dropped, now + REMINDER);
+            self.said = (dropped, Instant::now() + REMINDER);
         }
     }
 }

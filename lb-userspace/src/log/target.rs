@@ -10,7 +10,7 @@ use tokio::io::{AsyncWriteExt, Stderr, Stdout, stderr, stdout};
 use tokio::net::{UdpSocket, UnixDatagram};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::Dropped;
@@ -50,8 +50,8 @@ impl Targets {
         for target in &settings {
             let (sender, entries) = mpsc::channel(QUEUE);
             let author = Sender { tag: tag.to_owned(), pid: std::process::id() };
-            let writer = Writer::new(target.clone(), author, dropped.clone());
-            tasks.spawn(writer.run(entries));
+            let writer = Writer::new(target.clone(), author, entries, dropped.clone());
+            tasks.spawn(writer.run());
             queues.push(sender);
         }
         Self { settings, queues, dropped: dropped.clone(), tasks }
@@ -66,10 +66,14 @@ impl Targets {
         }
     }
 
-    /// Waits until all has been sent that is in the queues.
-    pub async fn finish(mut self) {
+    /// Waits until all has been sent that is in the queues, or for so long; what is still there then is dropped.
+    pub async fn finish(&mut self, patience: Duration) {
         self.queues.clear();
-        while self.tasks.join_next().await.is_some() {}
+        let tasks = &mut self.tasks;
+        let sent = async { while tasks.join_next().await.is_some() {} };
+        if timeout(patience, sent).await.is_err() {
+            self.tasks.shutdown().await;
+        }
     }
 }
 
@@ -91,6 +95,7 @@ fn receivers(targets: &[LogTarget], level: Level) -> impl Iterator<Item = usize>
 struct Writer {
     target: LogTarget,
     author: Sender,
+    entries: mpsc::Receiver<Entry>,
     channel: Option<Channel>,
     dropped: Dropped,
     /// How many were dropped since the receiver was last there.
@@ -100,12 +105,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(target: LogTarget, author: Sender, dropped: Dropped) -> Self {
-        Self { target, author, channel: None, dropped, missed: 0, next_try: Instant::now() }
+    fn new(target: LogTarget, author: Sender, entries: mpsc::Receiver<Entry>, dropped: Dropped) -> Self {
+        Self { target, author, entries, channel: None, dropped, missed: 0, next_try: Instant::now() }
     }
 
-    async fn run(mut self, mut entries: mpsc::Receiver<Entry>) {
-        while let Some(entry) = entries.recv().await {
+    async fn run(mut self) {
+        while let Some(entry) = self.entries.recv().await {
             if self.missed > 0 && Instant::now() < self.next_try {
                 self.miss();
                 continue;
@@ -161,6 +166,13 @@ impl Writer {
     fn miss(&mut self) {
         self.missed += 1;
         self.dropped.add(1);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Nobody sends what was not sent by now.
+        self.dropped.add(self.entries.len() as u64);
     }
 }
 

@@ -116,6 +116,12 @@ impl Tracer {
         self.traces.next(BATCH).await
     }
 
+    /// Has the program report no more, and returns what it has reported by then.
+    pub fn end(&mut self) -> Vec<Record> {
+        self.maps.setup.set_trace_until(Tick(0));
+        self.traces.rest()
+    }
+
     /// How many packets were not reported because nobody read fast enough. They were forwarded all the same.
     pub fn lost(&self) -> Result<u64, dataplane::Error> {
         Ok(self.maps.tracing.get(0)?.lost)

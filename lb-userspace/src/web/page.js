@@ -2,9 +2,11 @@
 const live = document.getElementById("live");
 const PAUSE = 2000;
 const PATIENCE = 10000;
+// The page's own address may have the password in it, which no request may.
+const source = new URL(live.dataset.source, location.origin);
 const renew = async () => {
   const signal = AbortSignal.timeout(PATIENCE);
-  const answer = await fetch(live.dataset.source, { credentials: "same-origin", cache: "no-store", signal });
+  const answer = await fetch(source, { credentials: "same-origin", cache: "no-store", signal });
   if (!answer.ok) throw new Error(answer.status);
   const text = await answer.text();
   const before = [...live.querySelectorAll(".scroll")];

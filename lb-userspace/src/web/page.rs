@@ -118,7 +118,7 @@ fn charts(view: &View) -> Markup {
 fn table(id: &str, rows: &[&Row], view: &View, has_servers: bool) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label={ "Table of " (id) } {
-            table {
+            table aria-labelledby=(id) {
                 thead {
                     tr {
                         th rowspan="2" scope="col" { (if has_servers { "Server" } else { "Frontend" }) }
@@ -198,7 +198,7 @@ fn reasons(view: &View) -> Markup {
             section aria-labelledby="packets" {
                 h2 #packets { "Packets that were not simply forwarded" }
                 div.scroll tabindex="0" role="region" aria-label="Table of packets" {
-                    table {
+                    table aria-labelledby="packets" {
                         thead { tr { th scope="col" { "Reason" } th scope="col" { "Packets" } th scope="col" { "What it means" } } }
                         tbody {
                             @for reason in counted {

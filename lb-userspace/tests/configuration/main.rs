@@ -1,6 +1,7 @@
 //! The configuration file and the translation of `HAProxy`'s, from text to messages.
 
 mod arbitrary;
+mod coming;
 mod haproxy;
 mod host;
 mod valid;

@@ -84,12 +84,15 @@ fn exporter(host: &Host, socket: &str) -> Result<()> {
     let scrape = format!("--haproxy.scrape-uri=unix:{socket}");
     let _exporter = host.spawn("prometheus-haproxy-exporter", &[&listen, &scrape])?;
     let url = format!("http://{EXPORTER}/metrics");
-    let metrics = wait::until("metrics", || host.run("curl", &["--silent", "--fail", &url]).ok())?;
+    // What is shown may be a moment old.
+    let total = "haproxy_frontend_connections_total{frontend=\"k8s-api-server\"} 6\n";
+    let metrics = wait::until("metrics of all requests", || {
+        host.run("curl", &["--silent", "--fail", &url]).ok().filter(|metrics| metrics.contains(total))
+    })?;
     for line in [
         "haproxy_up 1",
         "haproxy_server_sessions_total{backend=\"k8s-api-server\",server=\"bettley\"} 2",
         "haproxy_server_up{backend=\"k8s-api-server\",server=\"fenn\"} 1",
-        "haproxy_frontend_connections_total{frontend=\"k8s-api-server\"} 6",
         "haproxy_backend_up{backend=\"k8s-api-server\"} 1",
         "haproxy_exporter_csv_parse_failures_total 0",
     ] {

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::Mutex;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use lb_lab::failure::Silence;
 use lb_lab::http::{self, Session};
 use lb_lab::idle::Idle;
 use lb_lab::syslog::{Rsyslog, Syslog};
 use lb_lab::{Balancer, HaProxy, Host, Lab, Nginx, Result, Topology, curl, talk, wait};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::stage::{Stage, WEB, WEB_PORT, lab, xlb};
 
@@ -41,6 +42,9 @@ const SERVICES: [Service; 5] = [SERVED, IDLE, RESET, REFUSED, NOBODY];
 
 /// Where the balancer's own metrics are.
 const METRICS: &str = "127.0.0.1:8405";
+
+/// The client.
+const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 101);
 
 /// HAProxy's ports are so much higher: both are on one host, and the same address.
 const HAPROXY: u16 = 1_000;
@@ -77,7 +81,7 @@ impl Drop for Resetter {
 
 /// Has a connection end by RST when it is dropped.
 fn reset(stream: &TcpStream) {
-    SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).expect("can be set");
+    SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("can be set");
 }
 
 /// xlb and HAProxy side by side, in front of the same servers.
@@ -131,9 +135,17 @@ impl Both {
         expected: &str,
         act: impl Fn(SocketAddr) -> SocketAddr + Sync,
     ) -> Result<()> {
-        for side in &self.balancers {
-            let address = self.address(side, service);
-            let client = self.client().inside(|| act(address));
+        self.assert_lines(self.act(service, act), expected)
+    }
+
+    /// Has a client do the same at both, and tells by which ports.
+    fn act(&self, service: &Service, act: impl Fn(SocketAddr) -> SocketAddr + Sync) -> [SocketAddr; 2] {
+        self.balancers.each_ref().map(|side| self.client().inside(|| act(self.address(side, service))))
+    }
+
+    /// Asserts what both write about a client's connection.
+    fn assert_lines(&self, clients: [SocketAddr; 2], expected: &str) -> Result<()> {
+        for (side, client) in self.balancers.iter().zip(clients) {
             let line = side.syslog.line_of(client)?;
             assert_eq!(masked(&line), expected, "{line}");
         }
@@ -190,7 +202,7 @@ impl Service {
         });
         format!(
             "[[frontend]]\nname = \"{name}\"\nbind = \"{address}:{port}\"\nbackend = \"{name}\"\n\
-             [[backend]]\nname = \"{name}\"\n[backend.timeouts]\nidle = \"{idle}s\"\n{check}{}",
+             [[backend]]\nname = \"{name}\"\n[backend.timeouts]\nconnect = \"1s\"\nidle = \"{idle}s\"\n{check}{}",
             servers.collect::<String>()
         )
     }
@@ -204,7 +216,7 @@ impl Service {
         let servers: String = lab.servers[..*servers].iter().map(server).collect();
         format!(
             "frontend {name}\n  bind {bind}\n  mode tcp\n  option tcplog\n  timeout client {idle}s\n  \
-             default_backend {name}\nbackend {name}\n  mode tcp\n  timeout connect 1s\n  \
+             default_backend {name}\nbackend {name}\n  mode tcp\n  retries 0\n  option abortonclose\n  timeout connect 1s\n  \
              timeout server {idle}s\n{servers}"
         )
     }
@@ -244,16 +256,34 @@ fn turned_away(address: SocketAddr) -> SocketAddr {
 
 /// A client whose connection may not even be made: the port that it had is told all the same.
 fn refused(address: SocketAddr) -> SocketAddr {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    let client = SocketAddr::from(([0, 0, 0, 0], 0));
-    socket.bind(&client.into()).expect("a port");
-    let port = socket.local_addr().expect("it has one").as_socket().expect("of IPv4").port();
+    let (socket, client) = bound(0);
     socket.set_read_timeout(Some(wait::PATIENCE)).expect("can be set");
     if socket.connect(&address.into()).is_ok() {
         let _ = (&socket).read(&mut [0]);
     }
-    let source: SocketAddr = "198.18.0.101:0".parse().expect("an address");
-    SocketAddr::new(source.ip(), port)
+    client
+}
+
+/// Long enough for a connection that somebody answers, and shorter than it takes a SYN to be sent again.
+const ONE_SYN: Duration = Duration::from_millis(500);
+
+/// A socket with a port, and that port with the client's address.
+fn bound(port: u16) -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("can be set");
+    socket.bind(&SocketAddr::from(([0, 0, 0, 0], port)).into()).expect("the port is free");
+    let port = socket.local_addr().expect("it has one").as_socket().expect("of IPv4").port();
+    (socket, SocketAddr::new(CLIENT.into(), port))
+}
+
+/// A client that waits for what becomes of its connection, if it is made at all.
+fn unanswered(address: SocketAddr) -> SocketAddr {
+    let (socket, client) = bound(0);
+    socket.set_read_timeout(Some(wait::PATIENCE)).expect("can be set");
+    if socket.connect_timeout(&address.into(), ONE_SYN).is_ok() {
+        let _ = (&socket).read(&mut [0]);
+    }
+    client
 }
 
 #[test]
@@ -261,7 +291,7 @@ fn each_end_is_told_as_haproxy_tells_it() -> Result<()> {
     let both = Both::set()?;
     both.balancers[1].syslog.log().wait_for("Server nobody/bettley is DOWN")?;
     both.balancers[0].syslog.log().wait_for("backend nobody has no server available!")?;
-    assert_eq!(both.lab.lan_clients[0].address().to_string(), "198.18.0.101");
+    assert_eq!(both.client().address(), CLIENT);
 
     both.compare(&IDLE, "idle idle/bettley N/N/N N -- 0/0", |address| served(address, drop))?;
     let aborted = "idle idle/bettley N/N/N N CD 0/0";
@@ -269,15 +299,22 @@ fn each_end_is_told_as_haproxy_tells_it() -> Result<()> {
     both.compare(&RESET, "reset reset/bettley N/N/N 0 SD 0/0", turned_away)?;
     both.compare(&REFUSED, "refused refused/bettley N/-1/N 0 SC 0/0", refused)?;
     both.compare(&NOBODY, "nobody nobody/<NOSRV> -1/-1/N 0 SC 0/0", refused)?;
+
     let held = Mutex::new(Vec::new());
     let hold = |stream| held.lock().expect("whole").push(stream);
-    both.compare(&IDLE, "idle idle/bettley N/N/N N cD 0/0", |address| served(address, hold))?;
+    let idle = both.act(&IDLE, |address| served(address, hold));
+    both.assert_lines(idle, "idle idle/bettley N/N/N N cD 0/0")?;
     for table in both.assert_same_counts()? {
         let [answer, total] = &cells(&table, ["rtime", "ttime"])["idle/bettley"];
         assert_eq!(answer, "0", "TCP has none");
         assert!(total.parse::<u64>().expect("a number") >= AVERAGE, "{table}");
     }
-    Ok(())
+
+    // What one client gives up may take HAProxy two of its own to give up, so it counts otherwise.
+    let _silence = Silence::begin(&both.lab, &both.lab.servers[0])?;
+    let unanswered = both.act(&RESET, unanswered);
+    both.compare(&RESET, "reset reset/bettley N/-1/N 0 CC 0/0", |address| both.given_up(address))?;
+    both.assert_lines(unanswered, "reset reset/bettley N/-1/N 0 sC 0/0")
 }
 
 /// The columns of the table that tell of ends: by clients, by servers, and in place of an answer.
@@ -338,6 +375,23 @@ impl Both {
         });
         counted.inspect_err(|_| println!("{expected:?} are HAProxy's, and\n{:?}", cells(&ours, ENDS)))?;
         Ok([ours, theirs])
+    }
+
+    /// A client that gives its connection up while the balancer waits for the server, and begins another by the same
+    /// port: only so does a balancer hear of it that has answered nothing.
+    fn given_up(&self, address: SocketAddr) -> SocketAddr {
+        let (socket, client) = bound(0);
+        if socket.connect_timeout(&address.into(), ONE_SYN).is_ok() {
+            wait::until("HAProxy to have the connection", || {
+                let sessions = command(&self.lab, "show sess").ok()?;
+                sessions.contains(&format!("src={client}")).then_some(())
+            })
+            .expect("it tells its connections");
+        }
+        drop(socket);
+        let (socket, client) = bound(client.port());
+        let _ = socket.connect_timeout(&address.into(), ONE_SYN);
+        client
     }
 
     /// Asserts how the connections to a server ended, and that each has one line.
@@ -531,4 +585,47 @@ fn ends_without_an_agent_are_told_once_by_the_next_to_whom_it_is_to_tell() -> Re
 fn journal() -> io::Result<UnixDatagram> {
     std::fs::create_dir_all("/run/systemd/journal")?;
     UnixDatagram::bind("/run/systemd/journal/socket")
+}
+
+/// Lines of JSON in a text.
+fn ends(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with("{\"event\":\"connection\"")).collect()
+}
+
+/// Connections whose lines are more than a pipe holds.
+const PIPEFUL: usize = 500;
+
+#[test]
+fn the_agents_own_output_has_each_line_once_and_need_not_be_read() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = crate::stage::config(&lab, "native").to_toml();
+    let config = format!("{config}\n{}", json_to(&["stdout", "stderr"].map(str::to_owned)));
+    let mut web = Stage::servers(&lab)?;
+    let (xlb, client, address) = (xlb(&lab), &lab.lan_clients[0], crate::stage::web(&lab));
+    let (agent, stdout) = xlb.start_reading(&config)?;
+    let stderr = agent.log().clone();
+    let down = "Server k8s-api-server/bettley is DOWN";
+    web[0].take().expect("it was started").stop()?;
+    stderr.wait_for(down)?;
+    // The end comes right behind the last one.
+    curl::fetch(client, address, CONNECTIONS)?;
+    agent.stop()?;
+    let stdout = io::read_to_string(stdout).expect("it is text");
+    // Nothing else comes by stdout.
+    assert!(stdout.lines().all(|line| line.starts_with("{\"event\":")), "{stdout}");
+    for (name, text) in [("stdout", stdout), ("stderr", stderr.text())] {
+        let clients: BTreeSet<&str> = ends(&text).iter().filter_map(|line| line.split('"').nth(11)).collect();
+        assert_eq!((ends(&text).len(), clients.len()), (CONNECTIONS, CONNECTIONS), "{name}: {text}");
+        let is_state = |line: &&str| line.starts_with("{\"event\":\"state\"") && line.contains(down);
+        assert_eq!(text.lines().filter(is_state).count(), 1, "{name}: {text}");
+    }
+
+    let (agent, unread) = xlb.start_reading(&config)?;
+    curl::fetch(client, address, PIPEFUL)?;
+    assert_eq!(xlb.stats()?.servers_of(WEB).count(), 3);
+    let stderr = agent.log().clone();
+    agent.stop()?;
+    stderr.wait_for("lines were dropped")?;
+    drop(unread);
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! The network consists of namespaces, so these tests need root: `cargo xtask test` runs them.
 
 mod agent;
+mod browser;
 mod control_abuse;
 mod control_changes;
 mod control_socket;
@@ -25,6 +26,7 @@ mod nat;
 mod offloads;
 mod other_traffic;
 mod prometheus;
+mod rates;
 mod resets;
 mod runtime;
 mod selftest;

@@ -17,17 +17,12 @@ const CONNECTIONS: usize = 60;
 /// Connections a second, of a load.
 const RATE: u32 = 60;
 
-/// Sets the stage with a change in its configuration, and waits until all servers have been checked:
-/// until then one failure takes a server down.
+/// Sets the stage with a change in its configuration, and waits until all servers have been checked.
 fn set(change: impl FnOnce(&mut Config)) -> Result<(Stage, Config)> {
     let lab = lab(Topology::default());
     let config = config(&lab).with(change);
     let stage = Stage::set_in(lab, &config)?;
-    wait::until("all servers to be checked", || {
-        let stats = stage.balancer().xlb.stats();
-        let all = stats.map(|stats| stats.servers.iter().all(|server| server.check.is_some()));
-        all.map(|all| all.then_some(())).transpose()
-    })??;
+    stage.await_checks()?;
     Ok((stage, config))
 }
 

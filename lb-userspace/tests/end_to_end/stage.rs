@@ -7,7 +7,7 @@ use lb_lab::config::Config;
 use lb_lab::curl::Answers;
 use lb_lab::echo::Echo;
 use lb_lab::stats::Server;
-use lb_lab::{Balancer, Host, Lab, Nginx, Result, Topology, Xlb};
+use lb_lab::{Balancer, Host, Lab, Nginx, Result, Topology, Xlb, wait};
 use xlb::dataplane::maps::Maps;
 use xlb::dataplane::pins::Pins;
 
@@ -84,6 +84,15 @@ impl Stage {
         agent.kill()?;
         self.balancer = Some(xlb.start(config)?);
         Ok(())
+    }
+
+    /// Waits until all servers have been checked: until then one failure takes a server down.
+    pub fn await_checks(&self) -> Result<()> {
+        wait::until("all servers to be checked", || {
+            let stats = xlb(&self.lab).stats();
+            let all = stats.map(|stats| stats.servers.iter().all(|server| server.check.is_some()));
+            all.map(|all| all.then_some(())).transpose()
+        })?
     }
 
     /// What clients connect to for HTTP.

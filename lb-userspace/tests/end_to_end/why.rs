@@ -99,11 +99,14 @@ fn a_server_that_refused_is_named() -> Result<()> {
     let config = config(&lab, "native")
         .with(|config| config.backend.iter_mut().for_each(|backend| backend.check.interval = "1h".into()));
     let mut stage = Stage::set_in(lab, &config)?;
+    stage.await_checks()?;
     let xlb = xlb(&stage.lab);
     let client = stage.lab.lan_clients[0].clone();
     stage.web[0].take().expect("it was started").stop()?;
     // At least one of three connections is offered to it first.
     let mut sessions: Vec<_> = (0..3).map(|_| open(&client, stage.web())).collect();
+    // An answer tells that the handshake is complete for the balancer, too.
+    assert!(sessions.iter_mut().all(|session| session.ask().is_ok()));
     let told = why(&xlb, &client.address())?;
     let flows = told["flows"].as_array().expect("a list");
     let open: Vec<_> = flows.iter().filter(|flow| flow["state"] == "ESTAB").collect();
@@ -111,6 +114,5 @@ fn a_server_that_refused_is_named() -> Result<()> {
     let moved = open.iter().filter(|flow| reason(flow).starts_with("bettley did not take it, and "));
     assert!(moved.clone().all(|flow| flow["choice"]["tried"] == serde_json::json!(["bettley"])), "{told}");
     assert!((1..=2).contains(&moved.count()), "{told}");
-    assert!(sessions.iter_mut().all(|session| session.ask().is_ok()));
     Ok(())
 }

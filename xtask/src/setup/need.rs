@@ -26,6 +26,8 @@ pub enum Need {
     Traffic,
     /// To compare with other balancers in the lab.
     Peers,
+    /// To make pictures of what runs in the lab.
+    Pictures,
     /// To check format and lints.
     Lint,
     /// To build for arm64 on another architecture.
@@ -40,6 +42,7 @@ impl Need {
             Self::Lab => lab(),
             Self::Traffic => traffic(),
             Self::Peers => peers(),
+            Self::Pictures => pictures(),
             Self::Lint => lint(),
             Self::Arm64 => arm64().into_iter().chain(arm64_linker()).collect(),
         }
@@ -81,6 +84,7 @@ fn lab() -> Vec<Package> {
         ("hatop", "hatop", "shows what it says on a terminal"),
         ("tmux", "tmux", "is that terminal"),
         ("prometheus-haproxy-exporter", "prometheus-haproxy-exporter", "makes metrics of what it says"),
+        ("chromium", "chromium", "shows the balancer's page"),
         ("prometheus", "prometheus", "scrapes the balancer, and finds what is wrong with its metrics"),
     ])
 }
@@ -96,6 +100,13 @@ fn peers() -> Vec<Package> {
     let mut missing = packages_of(&[("nft", "nftables", "tells the kernel to balance by itself")]);
     missing.extend(not_installed(&["libnginx-mod-stream"], "makes a balancer of nginx"));
     missing
+}
+
+fn pictures() -> Vec<Package> {
+    packages_of(&[
+        ("pdftocairo", "poppler-utils", "makes a picture of what a browser prints"),
+        ("scour", "scour", "makes the picture's file small"),
+    ])
 }
 
 fn lint() -> Vec<Package> {

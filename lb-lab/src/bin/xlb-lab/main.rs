@@ -2,12 +2,14 @@
 
 mod demo;
 mod events;
+mod picture;
 mod screen;
+mod screenshots;
 mod seed;
 mod server;
 mod summary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,6 +34,11 @@ enum Verb {
     /// after the given time, with a summary, and fails when a connection failed for no reason or a
     /// server got none.
     Run(Options),
+
+    /// Make the pictures of the README: the statistics page, `xlb top` and `xlb stats`.
+    ///
+    /// Needs root, and a bit more than a minute, in which servers are busy, fail and are drained.
+    Screenshots(screenshots::Options),
 }
 
 /// How to run the demonstration.
@@ -53,19 +60,30 @@ struct Options {
 impl Options {
     /// The absolute path of the program to show.
     fn program(&self) -> anyhow::Result<PathBuf> {
-        let path = match &self.xlb {
-            Some(path) => path.clone(),
-            None => std::env::current_exe()?.with_file_name("xlb"),
-        };
-        path.canonicalize().with_context(|| format!("cannot find {}; name it with --xlb", path.display()))
+        program(self.xlb.as_deref())
     }
 }
 
+/// The absolute path of a program, or of the one beside this one.
+fn program(path: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe()?.with_file_name("xlb"),
+    };
+    path.canonicalize().with_context(|| format!("cannot find {}; name it with --xlb", path.display()))
+}
+
 fn main() -> anyhow::Result<ExitCode> {
-    let Verb::Run(options) = Arguments::parse().verb;
+    match Arguments::parse().verb {
+        Verb::Run(options) => run(&options),
+        Verb::Screenshots(options) => screenshots::run(&options).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<ExitCode> {
     // Before any thread starts, as threads inherit which signals are blocked.
     let events = Events::listen()?;
-    let summary = demo::run(&options, &events)?;
+    let summary = demo::run(options, &events)?;
     print!("{summary}");
     Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
