@@ -78,6 +78,7 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log", "Accessibility"] {
             browser.order(&format!("{domain}.enable"), &json!({}))?;
         }
+        browser.order("Page.setLifecycleEventsEnabled", &json!({ "enabled": true }))?;
         Ok(browser)
     }
 
@@ -85,15 +86,20 @@ impl Browser {
     pub fn open(&mut self, url: &str) -> Result<()> {
         let behind = self.devtools.events().len();
         let answer = self.order("Page.navigate", &json!({ "url": url }))?;
-        match answer["errorText"].as_str() {
-            Some(error) => Err(Error::malformed(url, &error)),
-            None => self.devtools.wait_for("Page.loadEventFired", behind),
+        if let Some(error) = answer["errorText"].as_str() {
+            return Err(Error::malformed(url, &error));
         }
+        // A page before it may load itself again meanwhile.
+        let loader = &answer["loaderId"];
+        self.devtools.wait_for(url, behind, |Event { method, params }| {
+            method == "Page.lifecycleEvent" && params["name"] == "load" && params["loaderId"] == *loader
+        })
     }
 
     /// Waits until the page is loaded once more, though nobody here asks for it.
     pub fn wait_for_reload(&mut self) -> Result<()> {
-        self.devtools.wait_for("Page.loadEventFired", self.devtools.events().len())
+        let behind = self.devtools.events().len();
+        self.devtools.wait_for("a reload", behind, |event| event.method == "Page.loadEventFired")
     }
 
     /// Gives it the screen of a phone or of a desk, in pixels of CSS.
