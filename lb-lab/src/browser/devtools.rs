@@ -47,8 +47,9 @@ impl DevTools {
     /// Gives an order, to a page's session or to the browser, and returns its result.
     pub fn order(&mut self, session: Option<&str>, method: &str, params: &Value) -> Result<Value> {
         self.send(session, method, params)?;
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut message = self.next(method)?;
+            let mut message = self.next(method, deadline)?;
             if message["id"] != self.last {
                 self.keep(message);
             } else if let Some(error) = message.get("error") {
@@ -66,8 +67,9 @@ impl DevTools {
 
     /// Waits until something happens that is wanted, behind so many events.
     pub fn wait_for(&mut self, what: &str, behind: usize, is_wanted: impl Fn(&Event) -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
         while !self.events[behind..].iter().any(&is_wanted) {
-            let message = self.next(what)?;
+            let message = self.next(what, deadline)?;
             self.keep(message);
         }
         Ok(())
@@ -82,9 +84,10 @@ impl DevTools {
         self.orders.write_all(format!("{order}\0").as_bytes()).map_err(Error::io("talk to Chromium"))
     }
 
-    fn next(&mut self, what: &str) -> Result<Value> {
+    /// The next message, until a moment: other events go on while one is waited for.
+    fn next(&mut self, what: &str, deadline: Instant) -> Result<Value> {
         self.messages
-            .recv_timeout(PATIENCE)
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             .map_err(|_| Error::Timeout { what: what.to_owned(), context: self.chromium.log().text() })
     }
 
