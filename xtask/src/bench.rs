@@ -9,11 +9,14 @@ use lb_toolchain::Workspace;
 use crate::{
     cargo, privilege, process,
     setup::{self, Need},
-    test::FULL_SIZE,
+    test::{FULL_SIZE, TEST_BUILDS},
 };
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// Built as tests are, which is there already after `test`: shows that it runs, and not what it takes
+    #[arg(long)]
+    debug: bool,
     #[command(subcommand)]
     what: What,
 }
@@ -53,31 +56,32 @@ enum What {
 }
 
 pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
+    let bench = |name| bench(workspace, name, args.debug);
     match args.what {
         What::Packet { args } => {
             setup::ensure(workspace, &[Need::Ebpf])?;
             privilege::acquire("loading an eBPF program")?;
-            process::become_command(bench(workspace, "packet").args(args))
+            process::become_command(bench("packet").args(args))
         }
         What::Scale { args } => {
             setup::ensure(workspace, &[Need::Ebpf, Need::Lab])?;
             privilege::acquire("making network namespaces")?;
-            process::become_command(bench(workspace, "scale").args(args))
+            process::become_command(bench("scale").args(args))
         }
         What::Peers { args } => {
             setup::ensure(workspace, &[Need::Ebpf, Need::Lab, Need::Traffic, Need::Peers])?;
             privilege::acquire("making network namespaces")?;
-            process::become_command(bench(workspace, "peers").args(args))
+            process::become_command(bench("peers").args(args))
         }
         What::Neighbours { args } => {
             setup::ensure(workspace, &[Need::Ebpf, Need::Lab, Need::Traffic])?;
             privilege::acquire("making network namespaces")?;
-            process::become_command(bench(workspace, "neighbours").args(args))
+            process::become_command(bench("neighbours").args(args))
         }
         What::Failover { full } => {
             setup::ensure(workspace, &[Need::Ebpf, Need::Lab])?;
             privilege::acquire("making network namespaces")?;
-            let mut bench = bench(workspace, "failover");
+            let mut bench = bench("failover");
             if full {
                 bench.env(FULL_SIZE, "1");
             }
@@ -87,9 +91,13 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
 }
 
 /// Runs a benchmark of the agent's as root, with the arguments that follow.
-fn bench(workspace: &Workspace, name: &str) -> Command {
+fn bench(workspace: &Workspace, name: &str, debug: bool) -> Command {
     let mut cargo = cargo::command(workspace);
     cargo.args(privilege::cargo_runner());
-    cargo.args(["bench", "--package", "lb-userspace", "--bench", name, "--"]);
+    cargo.args(["bench", "--package", "lb-userspace", "--bench", name]);
+    if debug {
+        cargo.args(["--profile", "dev"]).args(TEST_BUILDS);
+    }
+    cargo.arg("--");
     cargo
 }
