@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::Error;
 use crate::config::Loaded;
@@ -36,9 +35,6 @@ pub struct Args {
 /// Threads for what would hold up the agent: looks at the data plane, and passwords. The allocator keeps memory for each.
 const HELPERS: usize = 2;
 
-/// How long the end waits for them. One that writes the log to a pipe which nobody reads waits for ever.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// Checks everything before it changes anything, and runs the agent.
 pub fn run(args: &Args, pins: &Pins, socket: Option<&Path>, object: &'static [u8]) -> Result<(), Error> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -55,9 +51,7 @@ pub fn run(args: &Args, pins: &Pins, socket: Option<&Path>, object: &'static [u8
         fresh: args.fresh,
         object,
     };
-    let ended = runtime.block_on(agent::run(options));
-    runtime.shutdown_timeout(FAREWELL);
-    Ok(ended?)
+    Ok(runtime.block_on(agent::run(options))?)
 }
 
 /// Looks at the interface, and attaches nothing.

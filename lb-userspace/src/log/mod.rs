@@ -9,6 +9,7 @@ mod collector;
 mod counts;
 mod line;
 mod names;
+mod stream;
 mod syslog;
 mod target;
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Local};
-use tokio::io::{AsyncWriteExt, Stderr, Stdout, stderr, stdout};
 use tokio::net::{UdpSocket, UnixDatagram};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -14,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::Dropped;
+use super::stream::Stream;
 use super::syslog::Sender;
 use crate::config::logging::{Level, LogAddress};
 use crate::config::model::LogTarget;
@@ -98,6 +98,8 @@ struct Writer {
     entries: mpsc::Receiver<Entry>,
     channel: Option<Channel>,
     dropped: Dropped,
+    /// Whether one has been taken out that is not sent yet.
+    holds_one: bool,
     /// How many were dropped since the receiver was last there.
     missed: u64,
     /// Not before then it is tried again.
@@ -106,7 +108,8 @@ struct Writer {
 
 impl Writer {
     fn new(target: LogTarget, author: Sender, entries: mpsc::Receiver<Entry>, dropped: Dropped) -> Self {
-        Self { target, author, entries, channel: None, dropped, missed: 0, next_try: Instant::now() }
+        let (channel, next_try) = (None, Instant::now());
+        Self { target, author, entries, channel, dropped, holds_one: false, missed: 0, next_try }
     }
 
     async fn run(mut self) {
@@ -115,7 +118,10 @@ impl Writer {
                 self.miss();
                 continue;
             }
-            match self.write(&entry).await {
+            self.holds_one = true;
+            let written = self.write(&entry).await;
+            self.holds_one = false;
+            match written {
                 Ok(()) => self.is_well(),
                 Err(error) => self.is_ill(&error),
             }
@@ -172,7 +178,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // Nobody sends what was not sent by now.
-        self.dropped.add(self.entries.len() as u64);
+        self.dropped.add(self.entries.len() as u64 + u64::from(self.holds_one));
     }
 }
 
@@ -180,8 +186,7 @@ impl Drop for Writer {
 enum Channel {
     Local(UnixDatagram),
     Udp(UdpSocket),
-    Stdout(Stdout),
-    Stderr(Stderr),
+    Stream(Stream),
 }
 
 impl Channel {
@@ -198,8 +203,8 @@ impl Channel {
                 socket.connect(address).await?;
                 Self::Udp(socket)
             }
-            LogAddress::Stdout => Self::Stdout(stdout()),
-            LogAddress::Stderr => Self::Stderr(stderr()),
+            LogAddress::Stdout => Self::Stream(Stream::stdout()?),
+            LogAddress::Stderr => Self::Stream(Stream::stderr()?),
         })
     }
 
@@ -207,8 +212,7 @@ impl Channel {
         match self {
             Self::Local(socket) => socket.send(bytes).await.map(drop),
             Self::Udp(socket) => socket.send(bytes).await.map(drop),
-            Self::Stdout(stream) => write_all(stream, bytes).await,
-            Self::Stderr(stream) => write_all(stream, bytes).await,
+            Self::Stream(stream) => stream.write(bytes).await,
         }
     }
 }
@@ -217,11 +221,6 @@ fn connect(path: &Path) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.connect(path)?;
     Ok(socket)
-}
-
-async fn write_all(stream: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) -> io::Result<()> {
-    stream.write_all(bytes).await?;
-    stream.flush().await
 }
 
 #[cfg(test)]

@@ -594,6 +594,8 @@ fn ends(text: &str) -> Vec<&str> {
 
 /// Connections whose lines are more than a pipe holds.
 const PIPEFUL: usize = 500;
+/// Writers of them.
+const UNREAD: usize = 3;
 
 #[test]
 fn the_agents_own_output_has_each_line_once_and_need_not_be_read() -> Result<()> {
@@ -620,12 +622,28 @@ fn the_agents_own_output_has_each_line_once_and_need_not_be_read() -> Result<()>
         assert_eq!(text.lines().filter(is_state).count(), 1, "{name}: {text}");
     }
 
+    // Nobody reads, and more than one writer waits.
+    let receivers = ["stdout"; UNREAD].map(str::to_owned);
+    let config = format!("{}\n{}", crate::stage::config(&lab, "native").to_toml(), json_to(&receivers));
     let (agent, unread) = xlb.start_reading(&config)?;
     curl::fetch(client, address, PIPEFUL)?;
-    assert_eq!(xlb.stats()?.servers_of(WEB).count(), 3);
+    let table = talk::ask(&lab.balancer, &xlb.socket(), "show stat")?;
+    assert!(table.contains("\nk8s-api-server,fenn,"), "{table}");
     let stderr = agent.log().clone();
     agent.stop()?;
     stderr.wait_for("lines were dropped")?;
-    drop(unread);
+    let written = io::read_to_string(unread).expect("it is text");
+    // The last one is not whole.
+    let (written, _) = written.rsplit_once('\n').expect("a pipe holds lines");
+    let log = stderr.text();
+    let is_of_servers = |line: &&str| line.contains(" is DOWN") || line.ends_with("has no server available!");
+    let lines = UNREAD * (PIPEFUL + log.lines().filter(is_of_servers).count());
+    assert_eq!(written.lines().count() + said(&log), lines, "{log}");
     Ok(())
+}
+
+/// How many lines an agent has said in the end that it has dropped.
+pub fn said(log: &str) -> usize {
+    let count = |line: &str| line.strip_suffix(" in all")?.rsplit(' ').next()?.parse().ok();
+    log.lines().rev().find_map(count).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ use lb_lab::idle::Idle;
 use lb_lab::{Balancer, Host, Process, Result, Topology, curl, size, talk, wait};
 use nix::sys::signal::Signal;
 
+use crate::logs::said;
 use crate::stage::{self, Stage, WEB, WEB_PORT, config, in_maps, lab, xlb};
 
 const TOPOLOGY: Topology = Topology { lan_clients: 2, routed_clients: 0, ..Topology::DEFAULT };
@@ -207,12 +208,7 @@ fn ends_that_nobody_can_write_down_so_fast_cost_lines_and_no_packet() -> Result<
     assert!(ends > u64::from(end.sent) / 2, "{ends} of {} have come", end.sent);
     let log = agent.log().clone();
     agent.stop()?;
-    let said = log
-        .text()
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_suffix(" in all")?.rsplit(' ').next()?.parse().ok());
-    assert_eq!(said.unwrap_or(0_u64), dropped, "{}", log.text());
+    assert_eq!(said(&log.text()) as u64, dropped, "{}", log.text());
     drop(web);
     Ok(())
 }
