@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -256,7 +257,7 @@ fn turned_away(address: SocketAddr) -> SocketAddr {
 
 /// A client whose connection may not even be made: the port that it had is told all the same.
 fn refused(address: SocketAddr) -> SocketAddr {
-    let (socket, client) = bound(0);
+    let (socket, client) = bound();
     socket.set_read_timeout(Some(wait::PATIENCE)).expect("can be set");
     if socket.connect(&address.into()).is_ok() {
         let _ = (&socket).read(&mut [0]);
@@ -267,18 +268,26 @@ fn refused(address: SocketAddr) -> SocketAddr {
 /// Long enough for a connection that somebody answers, and shorter than it takes a SYN to be sent again.
 const ONE_SYN: Duration = Duration::from_millis(500);
 
-/// A socket with a port, and that port with the client's address.
-fn bound(port: u16) -> (Socket, SocketAddr) {
+/// The next port that a client is given. Each once, because it is by the port that a line is found; and none that the
+/// kernel would choose.
+static PORT: AtomicU16 = AtomicU16::new(20_000);
+
+/// A socket with a port of its own, and that port with the client's address.
+fn bound() -> (Socket, SocketAddr) {
+    bound_to(PORT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The same with a port that was another's.
+fn bound_to(port: u16) -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("can be set");
     socket.bind(&SocketAddr::from(([0, 0, 0, 0], port)).into()).expect("the port is free");
-    let port = socket.local_addr().expect("it has one").as_socket().expect("of IPv4").port();
     (socket, SocketAddr::new(CLIENT.into(), port))
 }
 
 /// A client that waits for what becomes of its connection, if it is made at all.
 fn unanswered(address: SocketAddr) -> SocketAddr {
-    let (socket, client) = bound(0);
+    let (socket, client) = bound();
     socket.set_read_timeout(Some(wait::PATIENCE)).expect("can be set");
     if socket.connect_timeout(&address.into(), ONE_SYN).is_ok() {
         let _ = (&socket).read(&mut [0]);
@@ -380,7 +389,7 @@ impl Both {
     /// A client that gives its connection up while the balancer waits for the server, and begins another by the same
     /// port: only so does a balancer hear of it that has answered nothing.
     fn given_up(&self, address: SocketAddr) -> SocketAddr {
-        let (socket, client) = bound(0);
+        let (socket, client) = bound();
         if socket.connect_timeout(&address.into(), ONE_SYN).is_ok() {
             wait::until("HAProxy to have the connection", || {
                 let sessions = command(&self.lab, "show sess").ok()?;
@@ -389,7 +398,7 @@ impl Both {
             .expect("it tells its connections");
         }
         drop(socket);
-        let (socket, client) = bound(client.port());
+        let (socket, client) = bound_to(client.port());
         let _ = socket.connect_timeout(&address.into(), ONE_SYN);
         client
     }
