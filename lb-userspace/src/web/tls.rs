@@ -25,7 +25,7 @@ const PROTOCOL: &[u8] = b"http/1.1";
 
 /// A certificate and a key that no sessions can be made with.
 #[derive(Debug, thiserror::Error)]
-#[error("{} {}: {fault}; {}", .fault.setting(), .path.display(), .fault.remedy())]
+#[error("{}: {fault}; {}", .path.display(), .fault.remedy())]
 pub struct Unusable {
     /// The file that it lies with.
     pub path: PathBuf,
@@ -75,10 +75,6 @@ impl Fault {
             Self::OtherKey => "name the key that the certificate was made for",
             Self::NoSessions(_) => "make a certificate for ECDSA on P-256",
         }
-    }
-
-    const fn setting(&self) -> &'static str {
-        if self.is_of_key() { "stats.tls_key" } else { "stats.tls_certificate" }
     }
 }
 
@@ -208,17 +204,21 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named_with_its_setting() {
-        let (directory, mut identity) = files("", "");
-        let certificate = directory.path().join("none.pem");
-        identity.certificate = certificate.clone();
-        let error = acceptor(&identity).map(drop).expect_err("there is no certificate");
+    fn a_file_is_named_with_what_is_wrong_with_it() {
+        let authority = Authority::new("authority").expect("an authority");
+        let (directory, mut identity) = files(&certified(&authority).certificate, "");
+        let said =
+            |identity: &Identity| acceptor(identity).map(drop).expect_err("a file is wrong").to_string();
+        // As it is where the file of the certificate is to have the key too.
+        identity.key = identity.certificate.clone();
+        let name = identity.certificate.display();
+        assert_eq!(said(&identity), format!("{name}: {}; {}", Fault::NoKey, Fault::NoKey.remedy()));
+        identity.certificate = directory.path().join("none.pem");
         assert_eq!(
-            error.to_string(),
+            said(&identity),
             format!(
-                "stats.tls_certificate {}: cannot be read: No such file or directory; check its name and its \
-                 permissions",
-                certificate.display()
+                "{}: cannot be read: No such file or directory; check its name and its permissions",
+                identity.certificate.display()
             )
         );
     }
