@@ -83,7 +83,7 @@ impl Served {
     /// Answers at a bound address.
     pub fn start(listening: Listening, offer: Offer) -> Self {
         let Listening { listener, address } = listening;
-        info!("serving {}://{address}", if offer.tls.is_some() { "https" } else { "http" });
+        say(address, &offer);
         let (offer, offers) = watch::channel(offer);
         Self { address, offer, task: JoinSet::from_iter([accept(listener, offers)]) }
     }
@@ -100,8 +100,16 @@ impl Served {
 
     /// Answers otherwise from the next connection on.
     pub fn replace(&self, offer: Offer) {
+        if offer.tls.is_some() != self.offer.borrow().tls.is_some() {
+            say(self.address, &offer);
+        }
         drop(self.offer.send_replace(offer));
     }
+}
+
+/// Logs what browsers are to be told.
+fn say(address: SocketAddr, offer: &Offer) {
+    info!("serving {}://{address}", if offer.tls.is_some() { "https" } else { "http" });
 }
 
 /// Answers for ever.
@@ -221,7 +229,8 @@ mod tests {
         }
         assert_eq!(ask(address).await, "no place");
         drop(silent);
-        while ask(address).await != "the page" {}
+        let is_served = async { while ask(address).await != "the page" {} };
+        timeout(LONG, is_served).await.expect("a place is free again");
         served.end().await;
     }
 

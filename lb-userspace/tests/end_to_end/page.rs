@@ -211,7 +211,9 @@ fn a_reload_moves_the_page_and_gives_it_tls_and_another_password() -> Result<()>
     assert_eq!(site.shown()?, renewed);
     assert_eq!(site.state("bettley")?, "DRAIN", "a reload keeps what the operator wants");
 
-    // And back.
+    // And back: first without TLS, which is logged as the other was, then elsewhere.
+    site.reload(&plain.replace(&PORT.to_string(), &OTHER_PORT.to_string()))?;
+    site.agent.log().wait_for(&format!("serving http://0.0.0.0:{OTHER_PORT}"))?;
     site.reload(&plain)?;
     assert!(site.page(&["--user", ACCOUNT])?.starts_with("HTTP/1.1 200 "));
     Ok(())
