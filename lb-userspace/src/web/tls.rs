@@ -163,7 +163,9 @@ pub(super) mod tests {
     use std::time::{Duration, SystemTime};
 
     use lb_lab::{Authority, Certified};
+    use rustls::{ClientConfig, RootCertStore};
     use tempfile::TempDir;
+    use tokio_rustls::TlsConnector;
 
     use super::*;
 
@@ -172,6 +174,19 @@ pub(super) mod tests {
     /// A certificate for the loopback address.
     pub fn certified(authority: &Authority) -> Certified {
         authority.certify(&["127.0.0.1"], SystemTime::now() + DAY).expect("a certificate")
+    }
+
+    /// Begins sessions with whom the authority has certified.
+    pub fn connector(authority: &Authority) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        let pem = authority.pem();
+        let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+        roots
+            .add_parsable_certificates(certificates.collect::<Result<Vec<_>, _>>().expect("its certificate"));
+        let provider = Arc::new(rustls_rustcrypto::provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("versions of TLS").with_root_certificates(roots).with_no_client_auth();
+        TlsConnector::from(Arc::new(config))
     }
 
     /// Files of a directory with these texts.
