@@ -126,8 +126,21 @@ impl Browser {
 
     /// Goes on to what the keyboard gets to next.
     pub fn press_tab(&mut self) -> Result<()> {
-        for kind in ["rawKeyDown", "keyUp"] {
-            let key = json!({ "type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 });
+        self.press(json!({ "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 }))
+    }
+
+    /// Presses the button or follows the link that has the keyboard's attention, and waits until all of the page is there
+    /// that comes of it.
+    pub fn press_enter(&mut self) -> Result<()> {
+        let behind = self.devtools.events().len();
+        self.press(json!({ "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r" }))?;
+        self.devtools.wait_for("a page", behind, |event| event.method == "Page.loadEventFired")
+    }
+
+    /// Presses a key and lets it go.
+    fn press(&mut self, mut key: Value) -> Result<()> {
+        for kind in ["keyDown", "keyUp"] {
+            key["type"] = kind.into();
             self.order("Input.dispatchKeyEvent", &key)?;
         }
         Ok(())

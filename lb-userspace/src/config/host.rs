@@ -57,7 +57,7 @@ impl Claims {
             binds: validate::frontend_binds(&draft).cloned().collect(),
             servers: validate::servers(&draft).filter_map(|server| server.value.address.clone()).collect(),
             ca_files: validate::ca_files(&draft).cloned().collect(),
-            identity: validate::identity(&draft),
+            identity: draft.stats.as_ref().and_then(|stats| validate::identity(&stats.value)),
             nat_addresses: draft.nat_addresses.map_or_else(Vec::new, |list| list.value),
             nat_ports: draft.nat_ports.unwrap_or_else(default_ports),
         }

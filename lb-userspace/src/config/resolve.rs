@@ -152,15 +152,9 @@ fn stats(draft: &draft::Stats) -> Option<Stats> {
         auth: draft.auth.given(),
         hide_version: draft.hide_version.given().unwrap_or_default(),
         admin: draft.admin.given().unwrap_or_default(),
-        identity: identity(draft),
+        identity: validate::identity(draft)
+            .map(|(certificate, key)| Identity { certificate: certificate.value, key: key.value }),
     })
-}
-
-/// A certificate whose file has its key too needs no other.
-fn identity(draft: &draft::Stats) -> Option<Identity> {
-    let certificate = draft.tls_certificate.given()?;
-    let key = draft.tls_key.given().unwrap_or_else(|| certificate.clone());
-    Some(Identity { certificate, key })
 }
 
 fn log(draft: &draft::Log) -> Option<Log> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lb_common::frontend::MAX_FRONTENDS;
 use lb_common::server::MAX_SERVERS;
 
-use super::draft::{Backend, Check, CheckType, Draft, Frontend, ObserveType, Server};
+use super::draft::{Backend, Check, CheckType, Draft, Frontend, ObserveType, Server, Stats};
 use super::model;
 use super::ports::PortRange;
 use super::problem::{Located, Place, Problem};
@@ -72,9 +72,8 @@ pub(super) fn ca_files(draft: &Draft) -> impl Iterator<Item = &Located<PathBuf>>
     checks(draft).filter_map(|check| check.value.https.ca_file.as_ref())
 }
 
-/// The files of the page's certificate and of its key.
-pub(super) fn identity(draft: &Draft) -> Option<(Located<PathBuf>, Located<PathBuf>)> {
-    let stats = &draft.stats.as_ref()?.value;
+/// The files of the page's certificate and of its key, which is in the same one unless another is named.
+pub(super) fn identity(stats: &Stats) -> Option<(Located<PathBuf>, Located<PathBuf>)> {
     let certificate = stats.tls_certificate.clone()?;
     let key = stats.tls_key.clone().unwrap_or_else(|| certificate.clone());
     Some((certificate, key))

@@ -1,16 +1,18 @@
 //! What is served over HTTP: HAProxy's statistics, metrics, and an answer for watchdogs.
 //!
-//! [`routes`] says what is where, [`guard`] who may see it, [`server`] and [`places`] keep slow and greedy clients from
-//! doing harm, [`tls`] says who it is that answers. All of it is read from what is watched, so nothing here touches
-//! the data plane; what [`buttons`] change, the agent's main loop changes.
+//! [`routes`] says what is where, [`guard`] who may see it, [`server`], [`places`] and [`handshakes`] keep slow and greedy
+//! clients from doing harm, [`tls`] says who it is that answers. All of it is read from what is watched, so nothing here
+//! touches the data plane; what [`buttons`] change, the agent's main loop changes.
 
 mod buttons;
 mod chart;
 mod guard;
+mod handshakes;
 mod page;
 mod places;
 mod routes;
 mod server;
+mod tally;
 mod tls;
 
 use std::io;

@@ -212,7 +212,8 @@ fn line(row: &Row, servers: Option<Servers<'_>>) -> Markup {
 }
 
 /// A button for each state that an operator can want. The server's names make their ids: a script that renews the table
-/// keeps the focus where it is, and never lets it slip to another server.
+/// keeps the focus where it is, and never lets it slip to another server. A browser gives the focus to what an address names
+/// behind `#`, also where the answer leads to, so it stays at a button that is pressed, without scripts too.
 fn press(server: &Server, buttons: Buttons<'_>) -> Markup {
     html! {
         form method="post" action=(buttons.uri) {
@@ -220,7 +221,8 @@ fn press(server: &Server, buttons: Buttons<'_>) -> Markup {
             input type="hidden" name=(field::BACKEND) value=(server.backend);
             input type="hidden" name=(field::SERVER) value=(server.name);
             @for admin in [Admin::Ready, Admin::Drain, Admin::Maint] {
-                button id={ (server.backend) "/" (server.name) "/" (admin) } name=(field::ACTION) value=(admin)
+                @let id = format!("{}/{}/{admin}", server.backend, server.name);
+                button id=(id) formaction={ (buttons.uri) "#" (id) } name=(field::ACTION) value=(admin)
                     aria-label={ (admin) " " (server.name) } aria-pressed=((server.admin == admin).to_string()) { (admin) }
             }
         }

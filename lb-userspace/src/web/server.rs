@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use super::BindError;
+use super::handshakes::{Handshakes, SPAN};
 use super::places::Places;
 
 /// Clients for whom there is no place, and who are told so, or that the agent is well. When more come, the one that has
@@ -83,9 +84,10 @@ impl Served {
     /// Answers at a bound address.
     pub fn start(listening: Listening, offer: Offer) -> Self {
         let Listening { listener, address } = listening;
-        info!("serving {}://{address}", if offer.tls.is_some() { "https" } else { "http" });
+        say(address, &offer);
         let (offer, offers) = watch::channel(offer);
-        Self { address, offer, task: JoinSet::from_iter([accept(listener, offers)]) }
+        let handshakes = Handshakes::new(SPAN, Instant::now());
+        Self { address, offer, task: JoinSet::from_iter([accept(listener, offers, handshakes)]) }
     }
 
     /// Where.
@@ -100,12 +102,20 @@ impl Served {
 
     /// Answers otherwise from the next connection on.
     pub fn replace(&self, offer: Offer) {
+        if offer.tls.is_some() != self.offer.borrow().tls.is_some() {
+            say(self.address, &offer);
+        }
         drop(self.offer.send_replace(offer));
     }
 }
 
-/// Answers for ever.
-async fn accept(listener: TcpListener, offers: watch::Receiver<Offer>) {
+/// Logs what browsers are to be told.
+fn say(address: SocketAddr, offer: &Offer) {
+    info!("serving {}://{address}", if offer.tls.is_some() { "https" } else { "http" });
+}
+
+/// Answers for ever. Who begins too many sessions of TLS is not answered at all.
+async fn accept(listener: TcpListener, offers: watch::Receiver<Offer>, mut handshakes: Handshakes) {
     let places = Places::default();
     let mut guests = Guests::default();
     let mut clients = JoinSet::new();
@@ -113,7 +123,9 @@ async fn accept(listener: TcpListener, offers: watch::Receiver<Offer>) {
         match listener.accept().await {
             Ok((stream, client)) => {
                 let Offer { router, to_guests, tls } = offers.borrow().clone();
-                if let Some(place) = places.take(client.ip()) {
+                if tls.is_some() && !handshakes.admit(client.ip(), Instant::now()) {
+                    debug!("statistics: {} begins too many sessions of TLS", client.ip());
+                } else if let Some(place) = places.take(client.ip()) {
                     clients.spawn(async move {
                         let _place = place;
                         converse(stream, tls, router, WITH_CLIENTS).await;
@@ -180,9 +192,10 @@ mod tests {
 
     use lb_lab::Authority;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpSocket;
 
     use super::*;
-    use crate::web::tls;
+    use crate::web::{handshakes, tls};
 
     /// Far longer than anything here takes: its end is a failure.
     const LONG: Duration = Duration::from_secs(60);
@@ -199,9 +212,12 @@ mod tests {
         Served::start(Listening { listener, address }, offer)
     }
 
-    /// The last line of an answer.
     async fn ask(address: SocketAddr) -> String {
-        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        ask_through(TcpStream::connect(address).await.expect("it listens")).await
+    }
+
+    /// The last line of an answer.
+    async fn ask_through(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
         stream
             .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .await
@@ -221,7 +237,8 @@ mod tests {
         }
         assert_eq!(ask(address).await, "no place");
         drop(silent);
-        while ask(address).await != "the page" {}
+        let is_served = async { while ask(address).await != "the page" {} };
+        timeout(LONG, is_served).await.expect("a place is free again");
         served.end().await;
     }
 
@@ -235,6 +252,36 @@ mod tests {
         let first = timeout(LONG, staying.remove(0)).await.expect("it has to go");
         assert!(first.expect_err("it would stay for ever").is_cancelled());
         assert!(staying.iter().all(|guest| !guest.is_finished()));
+    }
+
+    #[tokio::test]
+    async fn who_begins_too_many_sessions_gets_no_more_and_others_do() {
+        let authority = Authority::new("authority").expect("an authority");
+        let certified = tls::tests::certified(&authority);
+        let (_directory, identity) = tls::tests::files(&certified.certificate, &certified.key);
+        let tls = Some(tls::acceptor(&identity).expect("a certificate and its key"));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let offer = Offer { router: saying("the page"), to_guests: saying("no place"), tls };
+        let (_offer, offers) = watch::channel(offer);
+        let handshakes = Handshakes::new(LONG * 2, Instant::now());
+        let _serving = JoinSet::from_iter([accept(listener, offers, handshakes)]);
+
+        let connector = tls::tests::connector(&authority);
+        let begin = async |last: u8| {
+            let socket = TcpSocket::new_v4().expect("this host has IPv4");
+            socket
+                .bind((Ipv4Addr::new(127, 0, 0, last), 0).into())
+                .expect("all of 127.0.0.0/8 is this host's");
+            let stream = socket.connect(address).await.expect("it listens");
+            let session = connector.connect(address.ip().into(), stream);
+            timeout(LONG, session).await.expect("it has an end")
+        };
+        for _ in 0..handshakes::tests::OF_ONE {
+            begin(1).await.expect("it is one of few");
+        }
+        begin(1).await.map(drop).expect_err("it is one of many");
+        assert_eq!(ask_through(begin(2).await.expect("another client's")).await, "the page");
     }
 
     #[tokio::test]

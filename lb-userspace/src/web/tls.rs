@@ -25,7 +25,7 @@ const PROTOCOL: &[u8] = b"http/1.1";
 
 /// A certificate and a key that no sessions can be made with.
 #[derive(Debug, thiserror::Error)]
-#[error("{} {}: {fault}; {}", .fault.setting(), .path.display(), .fault.remedy())]
+#[error("{}: {fault}; {}", .path.display(), .fault.remedy())]
 pub struct Unusable {
     /// The file that it lies with.
     pub path: PathBuf,
@@ -75,10 +75,6 @@ impl Fault {
             Self::OtherKey => "name the key that the certificate was made for",
             Self::NoSessions(_) => "make a certificate for ECDSA on P-256",
         }
-    }
-
-    const fn setting(&self) -> &'static str {
-        if self.is_of_key() { "stats.tls_key" } else { "stats.tls_certificate" }
     }
 }
 
@@ -167,7 +163,9 @@ pub(super) mod tests {
     use std::time::{Duration, SystemTime};
 
     use lb_lab::{Authority, Certified};
+    use rustls::{ClientConfig, RootCertStore};
     use tempfile::TempDir;
+    use tokio_rustls::TlsConnector;
 
     use super::*;
 
@@ -176,6 +174,19 @@ pub(super) mod tests {
     /// A certificate for the loopback address.
     pub fn certified(authority: &Authority) -> Certified {
         authority.certify(&["127.0.0.1"], SystemTime::now() + DAY).expect("a certificate")
+    }
+
+    /// Begins sessions with whom the authority has certified.
+    pub fn connector(authority: &Authority) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        let pem = authority.pem();
+        let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+        roots
+            .add_parsable_certificates(certificates.collect::<Result<Vec<_>, _>>().expect("its certificate"));
+        let provider = Arc::new(rustls_rustcrypto::provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("versions of TLS").with_root_certificates(roots).with_no_client_auth();
+        TlsConnector::from(Arc::new(config))
     }
 
     /// Files of a directory with these texts.
@@ -208,17 +219,21 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named_with_its_setting() {
-        let (directory, mut identity) = files("", "");
-        let certificate = directory.path().join("none.pem");
-        identity.certificate = certificate.clone();
-        let error = acceptor(&identity).map(drop).expect_err("there is no certificate");
+    fn a_file_is_named_with_what_is_wrong_with_it() {
+        let authority = Authority::new("authority").expect("an authority");
+        let (directory, mut identity) = files(&certified(&authority).certificate, "");
+        let said =
+            |identity: &Identity| acceptor(identity).map(drop).expect_err("a file is wrong").to_string();
+        // As it is where the file of the certificate is to have the key too.
+        identity.key = identity.certificate.clone();
+        let name = identity.certificate.display();
+        assert_eq!(said(&identity), format!("{name}: {}; {}", Fault::NoKey, Fault::NoKey.remedy()));
+        identity.certificate = directory.path().join("none.pem");
         assert_eq!(
-            error.to_string(),
+            said(&identity),
             format!(
-                "stats.tls_certificate {}: cannot be read: No such file or directory; check its name and its \
-                 permissions",
-                certificate.display()
+                "{}: cannot be read: No such file or directory; check its name and its permissions",
+                identity.certificate.display()
             )
         );
     }

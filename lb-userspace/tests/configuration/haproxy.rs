@@ -243,8 +243,25 @@ fn a_page_over_tls_is_carried_with_its_certificate() {
     let (toml, notes) = page(" bind *:8404 ssl crt-list /etc/list\n");
     assert!(!toml.contains("tls_"), "{toml}");
     assert!(notes[1].ends_with("it names no certificate; set tls_certificate in [stats]"), "{notes:?}");
-    let (toml, _) = page(" bind *:8404\n bind *:8443 ssl crt /etc/page.pem\n");
+}
+
+#[test]
+fn of_several_addresses_the_first_without_tls_is_carried_and_the_others_are_named() {
+    let several = " bind *:8443,*:8444 ssl crt /etc/page.pem\n bind *:8404\n bind 10.0.0.1:8405\n";
+    let others = ["*:8443", "*:8444", "10.0.0.1:8405"];
+    let expected = others.map(|other| format!("bind {other}: not carried: one address is, *:8404"));
+    let (toml, notes) = page(several);
     assert!(toml.contains("0.0.0.0:8404") && !toml.contains("tls_"), "{toml}");
+    assert_eq!(notes, expected);
+    let (toml, notes) = page(" bind *:8443,*:8444 ssl crt /etc/page.pem\n");
+    assert!(toml.contains("0.0.0.0:8443") && toml.contains("tls_certificate"), "{toml}");
+    assert_eq!(notes, ["bind *:8444: not carried: one address is, *:8443"]);
+
+    let import = translate(&format!(
+        "frontend metrics\n mode http\n http-request use-service prometheus-exporter\n{several}"
+    ));
+    assert!(import.toml.contains("[metrics]\nbind = \"0.0.0.0:8404\""), "{}", import.toml);
+    assert_eq!(notes_on_lines(&import), expected);
 }
 
 #[test]

@@ -34,7 +34,9 @@ const NAMED: [&str; 9] =
 
 fn set() -> Result<Stage> {
     let lab = lab(Topology { lan_clients: 1, routed_clients: 0, ..Topology::default() });
-    let page = format!("\n[stats]\nbind = \"0.0.0.0:{PORT}\"\nauth = \"{ACCOUNT}\"\nrefresh = \"1s\"\n");
+    let page = format!(
+        "\n[stats]\nbind = \"0.0.0.0:{PORT}\"\nauth = \"{ACCOUNT}\"\nrefresh = \"1s\"\nadmin = true\n"
+    );
     let text = config(&lab, "tc").to_toml() + &page;
     Stage::set_in_with(lab, &text)
 }
@@ -50,6 +52,7 @@ fn everybody_can_use_the_page_in_a_browser() -> Result<()> {
     browser.open(&url)?;
     it_keeps_itself_up_to_date(&stage, &mut browser)?;
     the_keyboard_gets_everywhere(&mut browser)?;
+    the_keyboard_presses_a_button(&stage, &mut browser)?;
     a_screen_reader_can_tell_all_parts(&mut browser)?;
     can_be_read(&mut browser, Scheme::Light)?;
     can_be_read(&mut browser, Scheme::Dark)?;
@@ -91,13 +94,35 @@ fn the_keyboard_gets_everywhere(browser: &mut Browser) -> Result<()> {
     Ok(())
 }
 
+/// Of the first backend's first server. Who has pressed a button is still there on the page that comes of it.
+fn the_keyboard_presses_a_button(stage: &Stage, browser: &mut Browser) -> Result<()> {
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        browser.press_tab()?;
+        names.push(browser.evaluate::<String>(FOCUSED)?);
+    }
+    assert!(names[0].starts_with("Table of backend-"), "{names:?}");
+    assert_eq!(names[1..], ["ready bettley", "drain bettley"]);
+    browser.press_enter()?;
+    assert!(
+        browser
+            .evaluate::<String>("document.querySelector('[role=status]').textContent")?
+            .starts_with("Done.")
+    );
+    assert_eq!(stage.server("bettley")?.state, "DRAIN");
+    let pressed = "document.activeElement.ariaPressed === 'true'";
+    browser.wait_until(&format!("({FOCUSED}) === 'drain bettley' && {pressed}"))
+}
+
 fn a_screen_reader_can_tell_all_parts(browser: &mut Browser) -> Result<()> {
     let parts = browser.parts()?;
     let root = |part: &&Part| part.role != "RootWebArea";
     let nameless = |part: &&Part| part.name.is_empty() && (part.is_focusable || NAMED.contains(&&*part.role));
     let found: Vec<_> = parts.iter().filter(root).filter(nameless).collect();
     assert!(found.is_empty(), "these have no name: {found:?}");
-    for role in ["main", "navigation", "link", "table", "columnheader", "rowheader", "image", "heading"] {
+    for role in
+        ["main", "navigation", "link", "button", "table", "columnheader", "rowheader", "image", "heading"]
+    {
         assert!(parts.iter().any(|part| part.role == role), "no {role} among {parts:?}");
     }
     let table = Part { role: "table".to_owned(), name: format!("Backend {WEB}"), is_focusable: false };

@@ -1,10 +1,11 @@
 //! The statistics page as its operator has it: a hashed password, buttons, TLS, and a configuration that changes.
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, SystemTime};
 
 use lb_lab::config::Config;
-use lb_lab::{Authority, Balancer, Host, Lab, Nginx, Result, Topology};
+use lb_lab::{Authority, Balancer, Host, Lab, Nginx, Result, Topology, curl};
 
 use crate::stage::{Stage, WEB, WEB_PORT, lab, xlb};
 
@@ -211,8 +212,37 @@ fn a_reload_moves_the_page_and_gives_it_tls_and_another_password() -> Result<()>
     assert_eq!(site.shown()?, renewed);
     assert_eq!(site.state("bettley")?, "DRAIN", "a reload keeps what the operator wants");
 
-    // And back.
+    who_begins_session_after_session_keeps_nobody_out(&site)?;
+
+    // And back: first without TLS, which is logged as the other was, then elsewhere.
+    site.reload(&plain.replace(&PORT.to_string(), &OTHER_PORT.to_string()))?;
+    site.agent.log().wait_for(&format!("serving http://0.0.0.0:{OTHER_PORT}"))?;
     site.reload(&plain)?;
     assert!(site.page(&["--user", ACCOUNT])?.starts_with("HTTP/1.1 200 "));
+    Ok(())
+}
+
+/// Many more at once than one client may begin in a second.
+const SESSIONS: usize = 300;
+
+/// Beginnings of TLS, whole and broken ones, as fast as they are taken, and none goes on.
+fn who_begins_session_after_session_keeps_nobody_out(site: &Site) -> Result<()> {
+    let address = site.address(OTHER_PORT);
+    let beginnings: [&[u8]; 3] =
+        [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET /healthz HTTP/1.1\r\n\r\n"];
+    let begin = |beginning: &&[u8]| {
+        let mut stream = TcpStream::connect(address).expect("the page takes connections");
+        // It may have been closed by now.
+        let _ = stream.write_all(beginning);
+        stream
+    };
+    let _open: Vec<_> =
+        site.client().inside(|| beginnings.iter().cycle().take(SESSIONS).map(begin).collect());
+    let authority = site.lab.balancer.sandbox().file("authority.pem").display().to_string();
+    let url = format!("https://{address}/healthz");
+    let options = ["--silent", "--max-time", "30", "--cacert", &authority, &url];
+    assert_eq!(site.lab.servers[1].run("curl", &options)?, "ok\n");
+    let service = SocketAddr::new(site.lab.balancer.address().into(), WEB_PORT);
+    assert_eq!(curl::fetch(site.client(), service, 1)?.len(), 1, "the agent has time for others");
     Ok(())
 }

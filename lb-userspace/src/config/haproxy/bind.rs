@@ -34,6 +34,11 @@ impl TlsBind {
         bind
     }
 
+    /// Where it stands.
+    pub const fn line(&self) -> usize {
+        self.setting.line
+    }
+
     /// A note on why it cannot be carried where TCP is forwarded.
     pub fn no_tcp(&self) -> Note {
         self.setting.note(&format!("not carried: xlb cannot do `{TLS}`, it leaves the bytes as they are"))

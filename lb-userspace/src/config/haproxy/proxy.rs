@@ -120,6 +120,19 @@ impl Proxy {
         self.default_backend.clone().or(own)
     }
 
+    /// Notes on all addresses but the one that its page or its metrics are carried at: its first one without TLS, or else
+    /// its first.
+    pub fn further_binds(&self) -> Vec<Note> {
+        let plain = self.binds.iter().map(|bind| (bind.line, bind.value.as_str()));
+        let tls = self.tls_binds.iter().map(|bind| (bind.line(), bind.address.as_str()));
+        let mut binds = plain.chain(tls);
+        let Some((_, carried)) = binds.next() else { return Vec::new() };
+        let note = |(line, address): (usize, &str)| {
+            Note::at(line, format!("bind {address}: not carried: one address is, {carried}"))
+        };
+        binds.map(note).collect()
+    }
+
     /// A note on all of it.
     pub fn note(&self, text: &str) -> Note {
         let kind = match self.kind {

@@ -161,6 +161,7 @@ impl Translation {
         }
         page.uri.get_or_insert_with(|| HAPROXY_STATS_URI.to_owned());
         self.notes.extend(tls.map(TlsBind::of_page).unwrap_or_default());
+        self.notes.extend(proxy.further_binds());
         let bind = any_address(bind);
         if page.admin && page.auth.is_none() && !is_loopback(&bind) {
             page.admin = false;
@@ -178,7 +179,10 @@ impl Translation {
         for proxy in proxies.iter().filter(|proxy| is_exporter(proxy)) {
             self.notes.extend(proxy.notes.iter().cloned());
             match proxy.binds.first() {
-                Some(bind) if metrics.is_none() => metrics = Some(any_address(&bind.value)),
+                Some(bind) if metrics.is_none() => {
+                    metrics = Some(any_address(&bind.value));
+                    self.notes.extend(proxy.further_binds());
+                }
                 _ => self.notes.push(proxy.no_tcp()),
             }
         }
@@ -302,7 +306,7 @@ fn is_loopback(bind: &str) -> bool {
     bind.parse().is_ok_and(|bind: SocketAddr| bind.ip().is_loopback())
 }
 
-/// The first address of a page, and how TLS is spoken there. Others have no counterpart.
+/// The first address of a page, and how TLS is spoken there. Others have no counterpart, see [`Proxy::further_binds`].
 fn place(proxy: &Proxy) -> Option<(&str, Option<&TlsBind>)> {
     let plain = proxy.binds.first().map(|bind| (bind.value.as_str(), None));
     let tls = || proxy.tls_binds.first().map(|bind| (bind.address.as_str(), Some(bind)));
