@@ -34,6 +34,11 @@ impl Agent {
         self.note(number, |server| server.throttle = portion.percent());
     }
 
+    /// Forgets what was noted of those that are not there any more.
+    pub(super) fn forget_notes(&self) {
+        self.ledger.note(|activity| activity.retain(self.roster.status()));
+    }
+
     /// How often the rings were replaced.
     pub(super) fn note_rings(&self) {
         self.ledger.note(|activity| {

@@ -52,6 +52,7 @@ impl Agent {
         let roster = Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
         self.control.apply(change)?;
         (self.roster, self.config, self.checks) = (roster, loaded.config, checks);
+        self.forget_notes();
         self.follow_log();
         // It is in force: what fails now is said, and keeps nothing else from following it.
         let published = self.publish();
