@@ -26,7 +26,7 @@ impl Agent {
 
     /// Whether a server's next hop answers.
     pub(super) fn note_next_hop(&self, number: u16, answers: bool) {
-        self.note(number, |server| server.next_hop_answers = Some(answers));
+        self.note_state(number, |server| server.next_hop_answers = Some(answers));
     }
 
     /// A server gets this much of its share.
@@ -46,6 +46,13 @@ impl Agent {
                 activity.set_ring_switches(&frontend.name, self.control.ring_switches(frontend.number));
             }
         });
+    }
+
+    /// How a server is. Nobody asks that of one that has left the configuration, and another may have its name.
+    fn note_state(&self, number: u16, change: impl FnOnce(&mut ServerActivity)) {
+        if self.roster.status().server(number).is_some_and(|server| !server.leaving) {
+            self.note(number, change);
+        }
     }
 
     fn note(&self, number: u16, change: impl FnOnce(&mut ServerActivity)) {
