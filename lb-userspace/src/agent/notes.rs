@@ -1,5 +1,7 @@
 //! What the agent notes for those who look at statistics, because no map tells it.
 
+use std::time::Instant;
+
 use lb_common::ending::How;
 
 use super::Agent;
@@ -31,7 +33,15 @@ impl Agent {
 
     /// A server gets this much of its share.
     pub(super) fn note_portion(&self, number: u16, portion: Portion) {
-        self.note(number, |server| server.throttle = portion.percent());
+        self.note_state(number, |server| server.throttle = portion.percent());
+    }
+
+    /// What each server gets of its share.
+    pub(super) fn note_portions(&self) {
+        let now = Instant::now();
+        for server in &self.roster.status().servers {
+            self.note_portion(server.number, self.slow_starts.portion(server.address, now));
+        }
     }
 
     /// Forgets what was noted of those that are not there any more.
