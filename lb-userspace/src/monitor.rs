@@ -150,7 +150,7 @@ impl State {
         let (uptime, idle_percent) = (self.began.elapsed(), self.idle.percent());
         let process = Process { uptime, dropped_logs, tasks, idle_percent, ..self.process.clone() };
         let (gauges, outages) = (self.gauges.clone(), self.outages.clone());
-        let (activity, timeline) = (self.ledger.look(&snapshot), self.timeline.clone());
+        let (activity, timeline) = (self.ledger.look(), self.timeline.clone());
         let view = Arc::new(View { at, snapshot, gauges, outages, activity, timeline, process });
         self.latest = Some((Instant::now(), sequence, view.clone()));
         Ok(view)

@@ -243,6 +243,44 @@ fn other_servers_are_followed_when_they_change() {
     });
 }
 
+/// What is reported next of a server: its address, and whether it answers.
+async fn next_of(server: u16, events: &mut mpsc::Receiver<Event>) -> (Option<Mac>, bool) {
+    let next = time::timeout(Duration::from_secs(10), async {
+        loop {
+            match events.recv().await.expect("running resolver") {
+                Event::NextHop(next_hop) if next_hop.server == server => return next_hop,
+                _ => {}
+            }
+        }
+    });
+    let NextHop { mac, answers, .. } = next.await.expect("it is reported");
+    (mac, answers)
+}
+
+#[test]
+fn what_is_known_is_told_whenever_the_servers_change() {
+    in_lab(async |_| {
+        let (resolver, mut events) = start(&[SERVER]).await;
+        expect(&mut events, &[(0, SERVER_MAC)]).await;
+        resolver.set_servers([(0, SERVER), (1, NOBODY)]);
+        assert_eq!(next_of(1, &mut events).await, (None, false), "a new one that nobody has heard of");
+        resolver.set_servers([(0, SERVER)]);
+        assert_eq!(next_of(0, &mut events).await, (Some(SERVER_MAC), true), "it may have another name");
+        resolver.set_servers([(0, NOBODY)]);
+        assert_eq!(next_of(0, &mut events).await, (None, false), "it is another one");
+    });
+}
+
+#[test]
+fn nobody_answers_behind_an_interface_that_is_gone() {
+    in_lab(async |_| {
+        let (_resolver, mut events) = start(&[SERVER]).await;
+        expect(&mut events, &[(0, SERVER_MAC)]).await;
+        ip("link delete lb0");
+        assert_eq!(next_of(0, &mut events).await, (Some(SERVER_MAC), false));
+    });
+}
+
 /// The next event that is about the interface; none where it is lost.
 async fn next_of_interface(events: &mut mpsc::Receiver<Event>) -> Option<Interface> {
     let next = time::timeout(Duration::from_secs(10), async {

@@ -1,5 +1,7 @@
 //! What the agent notes for those who look at statistics, because no map tells it.
 
+use std::time::Instant;
+
 use lb_common::ending::How;
 
 use super::Agent;
@@ -26,12 +28,25 @@ impl Agent {
 
     /// Whether a server's next hop answers.
     pub(super) fn note_next_hop(&self, number: u16, answers: bool) {
-        self.note(number, |server| server.next_hop_answers = Some(answers));
+        self.note_state(number, |server| server.next_hop_answers = Some(answers));
     }
 
     /// A server gets this much of its share.
     pub(super) fn note_portion(&self, number: u16, portion: Portion) {
-        self.note(number, |server| server.throttle = portion.percent());
+        self.note_state(number, |server| server.throttle = portion.percent());
+    }
+
+    /// What each server gets of its share.
+    pub(super) fn note_portions(&self) {
+        let now = Instant::now();
+        for server in &self.roster.status().servers {
+            self.note_portion(server.number, self.slow_starts.portion(server.address, now));
+        }
+    }
+
+    /// Forgets what was noted of those that are not there any more.
+    pub(super) fn forget_notes(&self) {
+        self.ledger.note(|activity| activity.retain(self.roster.status()));
     }
 
     /// How often the rings were replaced.
@@ -41,6 +56,13 @@ impl Agent {
                 activity.set_ring_switches(&frontend.name, self.control.ring_switches(frontend.number));
             }
         });
+    }
+
+    /// How a server is. Nobody asks that of one that has left the configuration, and another may have its name.
+    fn note_state(&self, number: u16, change: impl FnOnce(&mut ServerActivity)) {
+        if self.roster.status().server(number).is_some_and(|server| !server.leaving) {
+            self.note(number, change);
+        }
     }
 
     fn note(&self, number: u16, change: impl FnOnce(&mut ServerActivity)) {

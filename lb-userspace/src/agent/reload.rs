@@ -52,6 +52,9 @@ impl Agent {
         let roster = Roster::new(&loaded.config, &interface, (change.servers(), change.frontends()), &before);
         self.control.apply(change)?;
         (self.roster, self.config, self.checks) = (roster, loaded.config, checks);
+        self.slow_starts.retain(&self.config);
+        self.forget_notes();
+        self.note_portions();
         self.follow_log();
         // It is in force: what fails now is said, and keeps nothing else from following it.
         let published = self.publish();

@@ -113,10 +113,11 @@ impl Agent {
         let now = self.ticker.now()?;
         let mut ends = self.log.ends();
         let tell = |ending| ends.tell(ending);
-        let Ended { reset, given_up } =
-            self.resets.resetter.end_all(self.control.maps(), server, now, how, tell)?;
+        let (Ended { reset, given_up }, outcome) =
+            self.resets.resetter.end_all(self.control.maps(), server, now, how, tell);
         drop(ends);
         self.note_resets(server, how, reset);
+        outcome?;
         info!("Server {name}: {reset} connections reset, {given_up} attempts to connect given up");
         self.host_clients.end_connections(self.control.maps(), server, &name);
         Ok(())

@@ -120,6 +120,7 @@ impl Agent {
                 self.expiry.forget(number.into());
             }
             self.roster.retain(self.control.servers(), self.control.frontends());
+            self.forget_notes();
             self.follow_next_hops();
             self.follow_health();
             complain(self.publish());

@@ -56,6 +56,11 @@ impl SlowStarts {
         self.running.remove(&server);
     }
 
+    /// Ends those of servers that have left the configuration.
+    pub fn retain(&mut self, config: &Config) {
+        self.running.retain(|address, _| config.servers().any(|(_, server)| server.address == *address));
+    }
+
     /// Whether no share grows.
     pub fn is_empty(&self) -> bool {
         self.running.is_empty()
@@ -83,6 +88,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::config::Loaded;
 
     const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 11), 6443);
     const LENGTH: Duration = Duration::from_secs(32);
@@ -105,6 +111,31 @@ mod tests {
         assert_eq!(portion_after(16), Portion::of(0.5));
         assert_eq!(portion_after(32), Portion::WHOLE);
         assert!(starts.is_empty());
+    }
+
+    #[test]
+    fn who_leaves_the_configuration_does_not_start_any_more() {
+        let text = r#"
+interface = "eth0"
+[[frontend]]
+name = "k8s"
+bind = "198.18.0.10:6443"
+backend = "k8s"
+[[backend]]
+name = "k8s"
+[[backend.server]]
+name = "bettley"
+address = "198.18.0.11:6443"
+"#;
+        let config = Loaded::parse("xlb.toml", text).expect("is valid").config;
+        let mut starts = SlowStarts::default();
+        let moved = SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 15), 6443);
+        let began = Instant::now();
+        starts.begin(SERVER, LENGTH, began);
+        starts.begin(moved, LENGTH, began);
+        starts.retain(&config);
+        assert_eq!(starts.portion(moved, began), Portion::WHOLE);
+        assert_ne!(starts.portion(SERVER, began), Portion::WHOLE);
     }
 
     #[test]

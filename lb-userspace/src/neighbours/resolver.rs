@@ -76,8 +76,8 @@ impl Resolver {
         Ok(Self { interface: interface.name.clone(), servers: sender, follower })
     }
 
-    /// Follows these servers from now on. One that cannot be reached is only warned about; see
-    /// [`check_routes`].
+    /// Follows these servers from now on, and tells again what is known of each. One that cannot be reached is
+    /// only warned about; see [`check_routes`].
     pub fn set_servers(&self, servers: impl IntoIterator<Item = (u16, Ipv4Addr)>) {
         // It fails only when the follower has panicked, which has been said.
         let _ = self.servers.send(servers.into_iter().collect());
@@ -141,7 +141,7 @@ impl Follower {
     }
 
     async fn run(mut self) {
-        let mut news: Vec<_> = self.table.all().into_iter().map(Event::NextHop).collect();
+        let mut news = self.known();
         loop {
             for event in news {
                 if self.events.send(event).await.is_err() {
@@ -214,13 +214,21 @@ impl Follower {
         self.servers = servers;
         self.problems.retain(|number, _| self.servers.contains_key(number));
         self.table.replace(ways);
-        self.see_neighbours().await
+        self.see_neighbours().await;
+        // Of a new one that never answers, no change would ever tell.
+        self.known()
+    }
+
+    /// What is known of all next hops.
+    fn known(&self) -> Vec<Event> {
+        self.table.all().into_iter().map(Event::NextHop).collect()
     }
 
     async fn look_again(&mut self) -> Vec<Event> {
         let mut events: Vec<_> = self.look_at_interface().await.into_iter().collect();
         if self.is_lost {
             // With it, all its routes and neighbours are gone.
+            events.extend(self.table.silence().into_iter().map(Event::NextHop));
             return events;
         }
         self.look_at_routes().await;

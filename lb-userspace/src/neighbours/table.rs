@@ -87,6 +87,16 @@ impl Table {
         changes
     }
 
+    /// Nobody answers any more; says what that changes.
+    pub fn silence(&mut self) -> Vec<NextHop> {
+        let answering = self.servers.iter_mut().filter(|(_, server)| server.answers);
+        let silenced = answering.map(|(number, server)| {
+            server.answers = false;
+            server.known(*number)
+        });
+        silenced.collect()
+    }
+
     /// What is known of all servers.
     pub fn all(&self) -> Vec<NextHop> {
         self.servers.iter().map(|(number, server)| server.known(*number)).collect()
@@ -154,6 +164,15 @@ mod tests {
         assert_eq!(table.observe(&entry(SERVER, None)), silent);
         assert_eq!(table.all(), silent);
         assert_eq!(table.observe(&entry(SERVER, None)), []);
+        assert_eq!(table.observe(&entry(SERVER, Some(A))), [hop(near(0), A)]);
+    }
+
+    #[test]
+    fn silence_is_reported_of_those_that_answered() {
+        let mut table = Table::new([near(0), far(1)]);
+        table.observe(&entry(SERVER, Some(A)));
+        assert_eq!(table.silence(), [NextHop { answers: false, ..hop(near(0), A) }]);
+        assert_eq!(table.silence(), []);
         assert_eq!(table.observe(&entry(SERVER, Some(A))), [hop(near(0), A)]);
     }
 

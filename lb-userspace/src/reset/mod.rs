@@ -49,7 +49,8 @@ impl Resetter {
         Ok(Self { to_clients, to_servers })
     }
 
-    /// Ends all connections of a server, and tells of those that had begun; `now` is the data plane's time.
+    /// Ends all connections of a server, and tells of those that had begun; `now` is the data plane's time. What
+    /// was ended before an error stays so, and its clients are told.
     pub fn end_all(
         &self,
         maps: &Maps,
@@ -57,11 +58,12 @@ impl Resetter {
         now: Tick,
         how: How,
         mut tell: impl FnMut(Ending),
-    ) -> Result<Ended, Error> {
+    ) -> (Ended, Result<(), Error>) {
         let setup = maps.setup.get();
         let mut ended = Ended::default();
         let mut to_clients = Vec::new();
-        for states in maps.slots.state_windows(setup.slots_of(server)) {
+        let mut windows = maps.slots.state_windows(setup.slots_of(server));
+        let outcome = windows.try_for_each(|states| {
             let states = states?;
             for number in states.view().numbers() {
                 let details = states.view().details(number);
@@ -82,9 +84,10 @@ impl Resetter {
                 // A dead server need not be told; one that lives is answered when it speaks.
                 server.for_each(|reset| drop(self.to_servers.send(&reset)));
             }
-        }
+            Ok(())
+        });
         self.to_clients.send(in_turns(to_clients));
-        Ok(ended)
+        (ended, outcome)
     }
 }
 

@@ -100,7 +100,10 @@ impl<W: Watched> Conversation<W> {
     /// What is said of a server that is not there.
     async fn missing(&self, server: &ServerName) -> Option<String> {
         match self.service.watched.servers().await {
-            Ok(servers) => server.place(names(&servers)).err().map(|missing| format!("{missing}\n")),
+            Ok(servers) => {
+                let found = server.find(&servers, |ServerName { backend, name }| (backend, name));
+                found.err().map(|missing| format!("{missing}\n"))
+            }
             Err(error) => Some(format!("{error}\n")),
         }
     }
@@ -133,10 +136,6 @@ impl<W: Watched> Conversation<W> {
         }
         Ok(())
     }
-}
-
-fn names(servers: &[ServerName]) -> impl Iterator<Item = (&str, &str)> {
-    servers.iter().map(|ServerName { backend, name }| (backend.as_str(), name.as_str()))
 }
 
 /// The rest of a line of the command line's own.

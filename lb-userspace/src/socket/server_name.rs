@@ -31,13 +31,15 @@ impl ServerName {
         Command::Server { backend: self.backend.clone(), name: self.name.clone(), change }
     }
 
-    /// The place that it has among others, which are given as backend and name.
-    pub fn place<'n>(&self, others: impl Iterator<Item = (&'n str, &'n str)>) -> Result<usize, Missing> {
-        let of_backend = others.enumerate().filter(|(_, (backend, _))| *backend == self.backend);
-        let mut of_backend = of_backend.peekable();
+    /// The one of some items that has it; `names` tells an item's backend and name.
+    pub fn find<T>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        names: impl Fn(&T) -> (&str, &str),
+    ) -> Result<T, Missing> {
+        let mut of_backend = items.into_iter().filter(|item| names(item).0 == self.backend).peekable();
         of_backend.peek().ok_or(Missing::Backend)?;
-        let found = of_backend.find(|(_, (_, name))| *name == self.name);
-        found.map(|(place, _)| place).ok_or(Missing::Server)
+        of_backend.find(|item| names(item).1 == self.name).ok_or(Missing::Server)
     }
 }
 
@@ -60,11 +62,11 @@ mod tests {
     #[test]
     fn who_is_missing_is_told_of() {
         let others = [("a", "one"), ("b", "one"), ("a", "two")];
-        let place = |name: &str| name.parse::<ServerName>().expect("a name").place(others.into_iter());
-        assert_eq!([place("a/one"), place("b/one"), place("a/two")], [Ok(0), Ok(1), Ok(2)]);
-        assert_eq!(place("b/two"), Err(Missing::Server));
-        assert_eq!(place("c/one"), Err(Missing::Backend));
-        assert_eq!(place("/one"), Err(Missing::Backend));
+        let find = |name: &str| name.parse::<ServerName>().expect("a name").find(others, |names| *names);
+        assert_eq!([find("a/one"), find("b/one"), find("a/two")], others.map(Ok));
+        assert_eq!(find("b/two"), Err(Missing::Server));
+        assert_eq!(find("c/one"), Err(Missing::Backend));
+        assert_eq!(find("/one"), Err(Missing::Backend));
     }
 
     #[test]

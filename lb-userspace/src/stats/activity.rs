@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use lb_common::ending::How;
 
-use super::{Average, Histogram, Snapshot};
+use super::{Average, Histogram};
+use crate::dataplane::status::Status;
 
 /// What is known of all frontends, backends and servers, by their names.
 #[derive(Clone, Debug, Default)]
@@ -110,11 +111,11 @@ impl Activity {
     }
 
     /// Forgets those that are not there any more.
-    fn retain(&mut self, snapshot: &Snapshot) {
-        let has_frontend = |name: &str| snapshot.frontends.iter().any(|frontend| frontend.name == name);
+    pub fn retain(&mut self, status: &Status) {
+        let has_frontend = |name: &str| status.frontends.iter().any(|frontend| frontend.name == name);
         self.ring_switches.retain(|name, _| has_frontend(name));
         let servers = |backend: &str| {
-            let of_backend = snapshot.servers.iter().filter(move |server| server.backend == backend);
+            let of_backend = status.servers.iter().filter(move |server| server.backend == backend);
             of_backend.map(|server| server.name.clone()).collect::<Vec<_>>()
         };
         self.backends.retain(|name, backend| {
@@ -172,19 +173,17 @@ impl Ledger {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What there is of those that a look has found; the others' is forgotten.
+    /// What there is. Nothing is forgotten for a look: one that began before a reload knows nothing of those that
+    /// came with it.
     #[must_use]
-    pub fn look(&self, snapshot: &Snapshot) -> Activity {
-        let mut activity = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        activity.retain(snapshot);
-        activity.clone()
+    pub fn look(&self) -> Activity {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::table_tests::snapshot;
 
     const BACKEND: &str = "k8s-api-server";
 
@@ -219,7 +218,18 @@ mod tests {
     }
 
     #[test]
-    fn who_is_gone_is_forgotten() {
+    fn who_is_gone_is_forgotten_but_not_by_a_look() {
+        let status = r#"{
+            "pid": 1, "started": 1, "interface": "eth0", "mode": "native",
+            "frontends": [
+                {"number": 0, "bind": "198.18.0.10:6443", "name": "k8s-api-server", "backend": "k8s-api-server"}
+            ],
+            "servers": [{
+                "number": 0, "address": "198.18.0.15:6443", "backend": "k8s-api-server", "name": "fenn",
+                "weight": 1, "health": null
+            }]
+        }"#;
+        let status: Status = serde_json::from_str(status).expect("a status");
         let ledger = Ledger::default();
         ledger.note(|activity| {
             activity.server_mut(BACKEND, "fenn").reset_for_health = 1;
@@ -228,9 +238,14 @@ mod tests {
             activity.set_ring_switches(BACKEND, 4);
             activity.set_ring_switches("gone", 5);
         });
-        let activity = ledger.look(&snapshot());
-        let reset = |backend, name| activity.server(backend, name).reset_for_health;
-        assert_eq!((reset(BACKEND, "fenn"), reset(BACKEND, "gone"), reset("gone", "fenn")), (1, 0, 0));
-        assert_eq!((activity.ring_switches(BACKEND), activity.ring_switches("gone")), (4, 0));
+        let resets = |activity: &Activity| {
+            let names = [(BACKEND, "fenn"), (BACKEND, "gone"), ("gone", "fenn")];
+            names.map(|(backend, name)| activity.server(backend, name).reset_for_health)
+        };
+        let switches = |activity: &Activity| [BACKEND, "gone"].map(|name| activity.ring_switches(name));
+        let mut activity = ledger.look();
+        assert_eq!((resets(&activity), switches(&activity)), ([1, 2, 3], [4, 5]));
+        activity.retain(&status);
+        assert_eq!((resets(&activity), switches(&activity)), ([1, 0, 0], [4, 0]));
     }
 }

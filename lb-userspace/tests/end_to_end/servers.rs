@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::TcpStream;
 
 use lb_lab::config::{Check, Config};
 use lb_lab::failure::Silence;
@@ -14,6 +15,12 @@ use crate::stage::{EQUAL, Stage, WEB, WEB_PORT, assert_shares, lab};
 
 /// New connections after an event.
 const CONNECTIONS: usize = 60;
+/// Where the metrics are.
+const METRICS_PORT: u16 = 8405;
+/// Whether a server's next hop answers.
+const ANSWERS: &str = "xlb_server_next_hop_answers";
+/// The portion of its share that a server gets, in percent; no number where that is all of it.
+const THROTTLE: &str = "haproxy_server_current_throttle";
 /// Connections a second, of a load.
 const RATE: u32 = 60;
 
@@ -58,6 +65,21 @@ impl Stage {
             let throttles = table.lines().filter(|line| line.contains(".throttle."));
             throttles.eq(["S.3.1.29.throttle.1:MaP:u32:6"]).then_some(())
         })
+    }
+
+    /// Waits until these metrics of one server have these values.
+    fn await_metrics(&self, expected: &[(&str, &str)]) -> Result<()> {
+        let url = format!("http://{}:{METRICS_PORT}/metrics", self.lab.balancer.address());
+        let mut text = String::new();
+        let awaited = wait::until(&format!("{expected:?}"), || {
+            text = self.lab.lan_clients[1].run("curl", &["--silent", "--fail", &url]).ok()?;
+            let value = |name| {
+                let sample = format!("{name}{{proxy=\"{WEB}\",server=\"gardener\"}} ");
+                text.lines().find_map(|line| line.strip_prefix(&sample))
+            };
+            expected.iter().all(|(name, expected)| value(name) == Some(expected)).then_some(())
+        });
+        awaited.inspect_err(|_| println!("{text}"))
     }
 
     fn change(&self, server: &str, change: &str) -> Result<()> {
@@ -200,4 +222,37 @@ fn a_slow_start_goes_on_over_a_restart() -> Result<()> {
     stage.balancer().xlb.output(["reload"])?;
     assert_shares(&stage.answers()?, &slow);
     Ok(())
+}
+
+#[test]
+fn a_server_that_a_reload_moves_begins_anew() -> Result<()> {
+    let lab = lab(Topology::default());
+    let metrics = format!("[metrics]\nbind = \"{}:{METRICS_PORT}\"\n", lab.balancer.address());
+    let config = config(&lab).with(|config| config.backend[0].server[2].slow_start = Some("1h".to_owned()));
+    let stage = Stage::set_in_with(lab, &format!("{}\n{metrics}", config.to_toml()))?;
+    let reload = |config: &Config| {
+        stage.balancer().xlb.configure(&format!("{}\n{metrics}", config.to_toml()))?;
+        stage.balancer().xlb.output(["reload"])
+    };
+    stage.await_checks()?;
+    stage.change("gardener", "maint")?;
+    stage.change("gardener", "ready")?;
+    stage.await_metrics(&[(ANSWERS, "1"), (THROTTLE, "6")])?;
+
+    let bettley = config.backend[0].server[0].address.clone();
+    let alone = config.with(|config| drop(config.backend[0].server.drain(..2)));
+    reload(&alone)?;
+    let client = &stage.lab.lan_clients[0];
+    let _connection = client.inside(|| TcpStream::connect(stage.web())).expect("it is answered");
+    let at = |address: &str| {
+        alone.clone().with(|config| address.clone_into(&mut config.backend[0].server[0].address))
+    };
+    // A host whose checks pass: nothing but the reload ends the slow start.
+    reload(&at(&bettley))?;
+    stage.await_metrics(&[(ANSWERS, "1"), (THROTTLE, "NaN")])?;
+    // The free number that it gets is below its first, which the connection keeps: what is known of that is told
+    // last.
+    let [a, b, c, _] = stage.lab.balancer.address().octets();
+    reload(&at(&format!("{a}.{b}.{c}.98:{WEB_PORT}")))?;
+    stage.await_metrics(&[(ANSWERS, "0")])
 }

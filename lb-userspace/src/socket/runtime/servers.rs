@@ -23,9 +23,7 @@ const CONNECTION_COLUMNS: &str = "bkname/svname bkid/svid addr port - purge_dela
 
 /// The server that has a name.
 pub fn find<'s>(name: &ServerName, snapshot: &'s Snapshot) -> Result<&'s Server, Missing> {
-    let place =
-        name.place(configured(snapshot).map(|server| (server.backend.as_str(), server.name.as_str())))?;
-    configured(snapshot).nth(place).ok_or(Missing::Server)
+    name.find(configured(snapshot), |server| (&server.backend, &server.name))
 }
 
 /// The servers that have not left the configuration.
