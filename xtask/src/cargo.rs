@@ -5,6 +5,8 @@ use std::{env, ffi::OsString, path::Path, process::Command};
 use anyhow::{Context, Result};
 use lb_toolchain::{Build, Workspace};
 
+use crate::test::TEST_BUILDS;
+
 /// `cargo`, in the workspace.
 pub fn command(workspace: &Workspace) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
@@ -14,7 +16,16 @@ pub fn command(workspace: &Workspace) -> Command {
 
 /// Builds the programs of `packages` with `cargo`, for release.
 pub fn build_release(cargo: &mut Command, packages: &[&str]) -> Result<Build> {
-    cargo.args(["build", "--release", "--bins"]);
+    build(cargo.args(["build", "--release"]), packages)
+}
+
+/// Builds them as tests are built.
+pub fn build_debug(cargo: &mut Command, packages: &[&str]) -> Result<Build> {
+    build(cargo.arg("build").args(TEST_BUILDS), packages)
+}
+
+fn build(cargo: &mut Command, packages: &[&str]) -> Result<Build> {
+    cargo.arg("--bins");
     cargo.args(packages.iter().flat_map(|package| ["--package", package]));
     let build = Build::run(cargo)?;
     for warning in &build.warnings {

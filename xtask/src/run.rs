@@ -27,6 +27,9 @@ pub struct Args {
     /// How the lab attaches the program: auto, native, generic or tc
     #[arg(long)]
     mode: Option<String>,
+    /// Build it for the lab as tests are built, which is soon done where they are
+    #[arg(long, conflicts_with = "config")]
+    debug: bool,
 }
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
@@ -49,7 +52,8 @@ fn on_this_host(workspace: &Workspace, config: &Path) -> Result<Command> {
 fn in_the_lab(workspace: &Workspace, args: &Args) -> Result<Command> {
     setup::ensure(workspace, &[Need::Ebpf, Need::Lab])?;
     privilege::acquire("making network namespaces")?;
-    let build = cargo::build_release(&mut cargo::command(workspace), &["lb-userspace", "lb-lab"])?;
+    let build = if args.debug { cargo::build_debug } else { cargo::build_release };
+    let build = build(&mut cargo::command(workspace), &["lb-userspace", "lb-lab"])?;
     let mut lab = privilege::root_command(cargo::program(&build, "xlb-lab")?);
     lab.arg("run").arg("--xlb").arg(cargo::program(&build, "xlb")?);
     lab.args(args.duration.iter().flat_map(|duration| ["--for", duration]));
