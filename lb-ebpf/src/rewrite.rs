@@ -23,30 +23,6 @@ pub struct Rewrite {
     pub destination_port: Port,
 }
 
-impl Rewrite {
-    /// In three words: where the frame goes, the addresses, and the ports.
-    #[inline(always)]
-    #[must_use]
-    pub const fn words(&self) -> (MacWord, u64, u32) {
-        let addresses = (self.source.wire() as u64) << 32 | self.destination.wire() as u64;
-        let ports = (self.source_port.wire() as u32) << 16 | self.destination_port.wire() as u32;
-        (self.next_hop, addresses, ports)
-    }
-
-    /// From what [`Rewrite::words`] tells.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_words(next_hop: MacWord, addresses: u64, ports: u32) -> Self {
-        Self {
-            next_hop,
-            source: Addr::from_wire((addresses >> 32) as u32),
-            destination: Addr::from_wire(addresses as u32),
-            source_port: Port::from_wire((ports >> 16) as u16),
-            destination_port: Port::from_wire(ports as u16),
-        }
-    }
-}
-
 /// Rewrites the packet in place, always in this order: Ethernet, IP, TCP.
 #[inline(always)]
 pub fn apply(frame: &impl Frame, packet: &Packet, headers: Headers, rewrite: &Rewrite, settings: &Settings) {

@@ -5,7 +5,6 @@
 //! to the ring buffer. The stack has no room for any of it.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use lb_common::net::MacWord;
 use lb_common::reason::{Disposition, Reason};
 use lb_common::setup::Setup;
 use lb_common::time::Ticks;
@@ -17,20 +16,12 @@ use crate::{Context, Verdict, maps, parse};
 
 /// Rewrites a packet as [`rewrite::apply`] does, and reports it: in place of that, so that all that others pay is
 /// one look.
-#[inline(always)]
-pub fn apply(frame: &impl Frame, rewrite: &Rewrite) {
-    let (next_hop, addresses, ports) = rewrite.words();
-    apply_words(frame, next_hop, addresses, ports);
-}
-
-/// In words, because a reference would put every packet's rewrite on the stack, traced or not.
 #[inline(never)]
-fn apply_words(frame: &impl Frame, next_hop: MacWord, addresses: u64, ports: u32) {
+pub fn apply(frame: &impl Frame, rewrite: &Rewrite) {
     came(frame);
     let packet = frame.packet();
     let (Some(setup), Some(headers)) = (maps::setup(), parse::headers(&packet)) else { return };
-    let rewrite = Rewrite::from_words(next_hop, addresses, ports);
-    rewrite::apply(frame, &packet, headers, &rewrite, &setup.settings);
+    rewrite::apply(frame, &packet, headers, rewrite, &setup.settings);
     went(frame, Outcome::FORWARDED, Ended::Sent);
 }
 
