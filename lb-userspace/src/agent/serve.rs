@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::{Agent, Error, Inputs, Signal, complain, slow_start};
 use crate::config::logging::Level;
 use crate::control::{Portion, WantedFrontend};
-use crate::dataplane::events::Events;
+use crate::dataplane::reports::Reports;
 use crate::health::report::{NoServer, StateChange};
 use crate::health::{Checker, Event, Transition};
 use crate::neighbours::{self, Interface, NextHop};
@@ -40,7 +40,6 @@ impl Agent {
         self.follow_health();
         self.resume_resets();
         self.usable = self.roster.usable();
-        self.note_rings();
         let mut sweeps = interval(SWEEP);
         let mut growth = interval(GROWTH);
         growth.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,7 +96,7 @@ impl Agent {
     }
 
     /// What the program reports of connects that fail; without it, checks alone find out.
-    fn failed_connects(&mut self) -> Option<Events> {
+    fn failed_connects(&mut self) -> Option<Reports<ConnectFailed>> {
         self.control.maps_mut().take_events().inspect_err(|error| error!("{error}")).ok()
     }
 
@@ -325,10 +324,10 @@ impl Agent {
 }
 
 /// The next report; none for ever where there are no reports.
-async fn next(events: &mut Option<Events>) -> Option<ConnectFailed> {
+async fn next(events: &mut Option<Reports<ConnectFailed>>) -> Option<ConnectFailed> {
     match events {
-        Some(reader) => match reader.next().await {
-            Ok(event) => Some(event),
+        Some(reader) => match reader.next(1).await {
+            Ok(mut event) => event.pop(),
             Err(error) => {
                 error!("failed connects are not followed any more: {error}");
                 *events = None;

@@ -2,23 +2,23 @@
 
 use aya::maps::Map;
 use lb_common::counters::{PathCounters, path};
+use lb_common::event::ConnectFailed;
 use lb_common::reason::Reason;
 use lb_common::ring::Ring;
 use lb_common::server::Cursor;
 use lb_common::syn::{Owner, Syn};
-use lb_common::trace::Tracing;
+use lb_common::trace::{Record, Tracing};
 
 use super::Error;
 use super::allow::AllowLists;
 use super::endings::Endings;
-use super::events::Events;
 use super::local_sockets::{self, LocalSockets};
 use super::occupancy::Occupancies;
+use super::reports::Reports;
 use super::setup::SetupMemory;
 use super::slots::Slots;
 use super::sources::{self, Sources};
 use super::table::{self, PerCpuTable, Table};
-use super::traces::Traces;
 
 /// The names of all maps, as in the object and under the pins.
 pub const NAMES: &[&str] = &[
@@ -114,9 +114,10 @@ impl Maps {
         })
     }
 
-    /// What the program reports; only one reader at a time, so they can be taken once.
-    pub fn take_events(&mut self) -> Result<Events, Error> {
-        Events::new(self.events.take().ok_or(Error::Missing("EVENTS twice"))?)
+    /// Connects that fail, from now on: nobody can say how old an earlier report is. Only one reader at a time, so they
+    /// can be taken once.
+    pub fn take_events(&mut self) -> Result<Reports<ConnectFailed>, Error> {
+        Reports::from_now_on("EVENTS", self.events.take().ok_or(Error::Missing("EVENTS twice"))?)
     }
 
     /// Connections that have ended; the same holds for them.
@@ -125,9 +126,9 @@ impl Maps {
         Endings::new(map, lost)
     }
 
-    /// The packets that are traced; as [`Self::take_events`].
-    pub fn take_traces(&mut self) -> Result<Traces, Error> {
-        Traces::new(self.traces.take().ok_or(Error::Missing("TRACES twice"))?)
+    /// The packets that are traced, without what another tracer has left there; as [`Self::take_events`].
+    pub fn take_traces(&mut self) -> Result<Reports<Record>, Error> {
+        Reports::from_now_on("TRACES", self.traces.take().ok_or(Error::Missing("TRACES twice"))?)
     }
 
     /// The traffic between a frontend and a server, summed over the CPUs.

@@ -7,20 +7,19 @@ pub mod allow;
 pub mod attach;
 mod definition;
 pub mod endings;
-pub mod events;
 pub mod local_sockets;
 pub mod maps;
 mod memory;
 pub mod object;
 pub mod occupancy;
 pub mod pins;
+pub mod reports;
 pub mod setup;
 pub mod slots;
 pub mod sources;
 pub mod status;
 pub mod table;
 pub mod ticker;
-pub mod traces;
 
 use std::path::PathBuf;
 

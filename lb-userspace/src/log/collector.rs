@@ -109,7 +109,7 @@ impl Collector {
         while let Some(endings) = &mut self.endings
             && Instant::now() < deadline
         {
-            let rest = endings.rest(BATCH);
+            let rest: Vec<_> = endings.told.rest().take(BATCH).collect();
             if rest.is_empty() {
                 return;
             }
@@ -210,7 +210,7 @@ impl Collector {
 async fn next(endings: &mut Option<Endings>, not_before: Instant) -> Vec<Ending> {
     let Some(reader) = endings else { return std::future::pending().await };
     sleep_until(not_before).await;
-    match reader.next(BATCH).await {
+    match reader.told.next(BATCH).await {
         Ok(found) => found,
         Err(error) => {
             error!("log: ends of connections are not followed any more: {error}");

@@ -14,9 +14,9 @@ use crate::clock;
 use crate::dataplane;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Pins;
+use crate::dataplane::reports::Reports;
 use crate::dataplane::status::Status;
 use crate::dataplane::ticker::Ticker;
-use crate::dataplane::traces::Traces;
 use crate::kind::Kind;
 use crate::stats::ClientFilter;
 
@@ -44,7 +44,7 @@ pub struct Wanted {
 /// A tracer that is at work.
 pub struct Tracer {
     maps: Maps,
-    traces: Traces,
+    traces: Reports<Record>,
     ticker: Ticker,
     /// What addresses are called.
     pub names: Names,
@@ -119,7 +119,7 @@ impl Tracer {
     /// Has the program report no more, and returns what it has reported by then.
     pub fn end(&mut self) -> Vec<Record> {
         self.maps.setup.set_trace_until(Tick(0));
-        self.traces.rest()
+        self.traces.rest().collect()
     }
 
     /// How many packets were not reported because nobody read fast enough. They were forwarded all the same.

@@ -41,7 +41,7 @@ fn told_with(change: impl FnOnce(&mut Wanted), happens: impl FnOnce(&mut Rig)) -
         finish(&rig, LAST);
         let mut told = Vec::new();
         loop {
-            told.extend(endings.next(1).await.expect("can be read"));
+            told.extend(endings.told.next(1).await.expect("can be read"));
             if told.last().is_some_and(|ending| is_of(ending, LAST)) {
                 told.pop();
                 assert_eq!(endings.lost().expect("can be read"), 0);
@@ -281,11 +281,11 @@ fn what_finds_no_room_is_counted() {
         let lost = endings.lost().expect("can be read");
         let mut told = 0;
         while told + lost < made {
-            told += endings.next(usize::MAX).await.expect("can be read").len() as u64;
+            told += endings.told.next(usize::MAX).await.expect("can be read").len() as u64;
         }
         assert_eq!(told + lost, made);
         // There is room again.
         rig.execute(&syn(CLIENT).bytes());
-        assert_eq!(endings.next(2).await.expect("can be read").len(), 1);
+        assert_eq!(endings.told.next(2).await.expect("can be read").len(), 1);
     });
 }

@@ -25,7 +25,9 @@ fn reports(happens: impl FnOnce(&Rig)) -> Vec<ConnectFailed> {
         rig.run(&last.refusal().bytes());
         let mut reports = Vec::new();
         loop {
-            let report = events.next().await.expect("can be read");
+            let [report] = events.next(1).await.expect("can be read")[..] else {
+                panic!("one was asked for")
+            };
             if report.frontend == 1 {
                 return reports;
             }
