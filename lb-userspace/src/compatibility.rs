@@ -78,25 +78,8 @@ pub fn check(running: &Running, config: &Config) -> Result<(), Incompatible> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Loaded, model};
-
-    const CONFIG: &str = r#"
-interface = "eth0"
-mode = "native"
-[[frontend]]
-name = "k8s"
-bind = "198.18.0.10:6443"
-backend = "k8s"
-[[backend]]
-name = "k8s"
-[[backend.server]]
-name = "bettley"
-address = "198.18.0.11:6443"
-"#;
-
-    fn config(before: &str) -> Config {
-        Loaded::parse("xlb.toml", &format!("{before}{CONFIG}")).expect("is valid").config
-    }
+    use crate::config::model;
+    use crate::config::tests::one_server as config;
 
     fn running() -> Running {
         let config = config("");

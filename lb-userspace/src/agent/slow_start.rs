@@ -88,7 +88,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::config::Loaded;
+    use crate::config::tests::one_server;
 
     const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 11), 6443);
     const LENGTH: Duration = Duration::from_secs(32);
@@ -115,19 +115,7 @@ mod tests {
 
     #[test]
     fn who_leaves_the_configuration_does_not_start_any_more() {
-        let text = r#"
-interface = "eth0"
-[[frontend]]
-name = "k8s"
-bind = "198.18.0.10:6443"
-backend = "k8s"
-[[backend]]
-name = "k8s"
-[[backend.server]]
-name = "bettley"
-address = "198.18.0.11:6443"
-"#;
-        let config = Loaded::parse("xlb.toml", text).expect("is valid").config;
+        let config = one_server("");
         let mut starts = SlowStarts::default();
         let moved = SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 15), 6443);
         let began = Instant::now();

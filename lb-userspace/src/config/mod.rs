@@ -110,3 +110,27 @@ impl Loaded {
         if problems.is_empty() { Ok(()) } else { Err(Problems::new(&self.file, problems)) }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Config, Loaded};
+
+    const ONE_SERVER: &str = r#"
+interface = "eth0"
+mode = "native"
+[[frontend]]
+name = "k8s"
+bind = "198.18.0.10:6443"
+backend = "k8s"
+[[backend]]
+name = "k8s"
+[[backend.server]]
+name = "bettley"
+address = "198.18.0.11:6443"
+"#;
+
+    /// A configuration of one server, 198.18.0.11:6443, with these lines before it.
+    pub fn one_server(before: &str) -> Config {
+        Loaded::parse("xlb.toml", &format!("{before}{ONE_SERVER}")).expect("is valid").config
+    }
+}

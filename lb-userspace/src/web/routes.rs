@@ -102,7 +102,11 @@ async fn health<W: Watched>(State(sources): State<Sources<W>>) -> Response {
 }
 
 async fn scrape<W: Watched>(State(sources): State<Sources<W>>) -> Response {
-    seen(&*sources.watched, |view| text(METRICS, metrics(view))).await
+    scraped(&*sources.watched).await
+}
+
+async fn scraped(watched: &impl Watched) -> Response {
+    seen(watched, |view| text(METRICS, metrics(view))).await
 }
 
 async fn show<W: Watched>(State(site): State<Arc<Site<W>>>, request: Request) -> Response {
@@ -114,7 +118,7 @@ async fn show<W: Watched>(State(site): State<Arc<Site<W>>>, request: Request) ->
     let form = form(&site.uri, asked);
     match (&head.method, form, &site.token) {
         (&Method::GET | &Method::HEAD, ..) if head.uri.path() == "/metrics" => {
-            seen(&*site.sources.watched, |view| text(METRICS, metrics(view))).await
+            scraped(&*site.sources.watched).await
         }
         (&Method::GET | &Method::HEAD, Some(form), _) => site.shown(form).await,
         (&Method::POST, Some(Form::Page(_)), Some(token)) => site.change(&head, body, token).await,

@@ -8,27 +8,23 @@ use anyhow::ensure;
 use lb_lab::browser::Browser;
 use lb_lab::{Host, Result};
 
-/// Black on white, with colours that can be read on white: the eight of a terminal, then the bright ones.
+/// Black on white, with colours that can be read on white.
+const TEXT: RgbColor = RgbColor(0x1f, 0x23, 0x28);
+const GREY: RgbColor = RgbColor(0x59, 0x63, 0x6e);
+const PAPER: RgbColor = RgbColor(0xf6, 0xf8, 0xfa);
+const RED: RgbColor = RgbColor(0xb4, 0x23, 0x18);
+const GREEN: RgbColor = RgbColor(0x11, 0x63, 0x29);
+const YELLOW: RgbColor = RgbColor(0x7d, 0x4e, 0x00);
+const BLUE: RgbColor = RgbColor(0x05, 0x50, 0xae);
+const MAGENTA: RgbColor = RgbColor(0x82, 0x50, 0xdf);
+const CYAN: RgbColor = RgbColor(0x1b, 0x7c, 0x83);
+
+/// The eight of a terminal, then the bright ones, of which none is brighter.
+#[rustfmt::skip]
 const COLOURS: [RgbColor; 16] = [
-    RgbColor(0x1f, 0x23, 0x28),
-    RgbColor(0xb4, 0x23, 0x18),
-    RgbColor(0x11, 0x63, 0x29),
-    RgbColor(0x7d, 0x4e, 0x00),
-    RgbColor(0x05, 0x50, 0xae),
-    RgbColor(0x82, 0x50, 0xdf),
-    RgbColor(0x1b, 0x7c, 0x83),
-    RgbColor(0x59, 0x63, 0x6e),
-    RgbColor(0x59, 0x63, 0x6e),
-    RgbColor(0xb4, 0x23, 0x18),
-    RgbColor(0x11, 0x63, 0x29),
-    RgbColor(0x7d, 0x4e, 0x00),
-    RgbColor(0x05, 0x50, 0xae),
-    RgbColor(0x82, 0x50, 0xdf),
-    RgbColor(0x1b, 0x7c, 0x83),
-    RgbColor(0xf6, 0xf8, 0xfa),
+    TEXT, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN, GREY,
+    GREY, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN, PAPER,
 ];
-const TEXT: RgbColor = COLOURS[0];
-const PAPER: RgbColor = COLOURS[15];
 
 /// A picture that takes long to load is none for a README, in bytes.
 const LARGEST: usize = 300_000;
