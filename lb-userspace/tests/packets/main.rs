@@ -28,6 +28,7 @@ mod model;
 mod mss;
 mod nat;
 mod plausibility;
+mod pool;
 mod race;
 mod reasons;
 mod refusal;
