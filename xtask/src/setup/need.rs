@@ -32,6 +32,8 @@ pub enum Need {
     Lint,
     /// To build for arm64 on another architecture.
     Arm64,
+    /// To boot an arm64 kernel.
+    Guest,
 }
 
 impl Need {
@@ -45,6 +47,7 @@ impl Need {
             Self::Pictures => pictures(),
             Self::Lint => lint(),
             Self::Arm64 => arm64().into_iter().chain(arm64_linker()).collect(),
+            Self::Guest => guest(),
         }
     }
 }
@@ -114,6 +117,14 @@ fn lint() -> Vec<Package> {
     packages_of(&[
         ("cargo-fmt", "rustfmt-web", "checks the format"),
         ("cargo-clippy", "rust-web-clippy", "finds questionable code"),
+    ])
+}
+
+fn guest() -> Vec<Package> {
+    packages_of(&[
+        ("qemu-system-aarch64", "qemu-system-arm", "is the machine that boots an arm64 kernel"),
+        ("depmod", "kmod", "tells which of the kernel's modules need which"),
+        ("cpio", "cpio", "packs what that machine's kernel unpacks"),
     ])
 }
 

@@ -1,0 +1,66 @@
+//! What runs in the guest, in which order.
+
+use anyhow::{Context, Result};
+use lb_toolchain::Build;
+
+use crate::{cargo, test::Layer};
+
+/// The end-to-end tests that say something about a kernel. The others are about the agent, which is the same
+/// program on all of them.
+const END_TO_END: [&str; 20] = [
+    "agent::an_agent_that_is_asked_to_end",
+    "agent::what_a_killed_agent_has_left_is_adopted",
+    "every_client",
+    "failover::a_server_that_refuses",
+    "filter",
+    "health",
+    "limits::only_those_on_the_list",
+    "local_clients",
+    "migration::haproxy_and_the_kernel",
+    "mtu::a_narrow_link_is_crossed",
+    "nat",
+    "offloads",
+    "other_traffic",
+    "resets::maintenance_resets_at_once",
+    "runtime::servers_and_frontends_come_and_go",
+    "servers::without_a_usable_server",
+    "short_connections::ports_are_used_again_in_tc",
+    "survival::nothing_is_lost_when_the_program_is_replaced",
+    "trace::both_sides",
+    "transfers",
+];
+
+/// A run of one test program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// What is tested.
+    pub layer: Layer,
+    /// Whether the program sees the kernel's types. The kernels of a Raspberry Pi have none.
+    pub btf: bool,
+}
+
+impl Step {
+    /// All of them. The kernel's types are hidden once, and stay so.
+    pub const ALL: [Self; 4] = [
+        Self { layer: Layer::Packets, btf: true },
+        Self { layer: Layer::PacketsTc, btf: false },
+        Self { layer: Layer::Neighbours, btf: false },
+        Self { layer: Layer::EndToEnd, btf: false },
+    ];
+
+    /// The line that tells the guest's first program.
+    pub fn line(self, build: &Build) -> Result<String> {
+        let Self { layer, btf } = self;
+        let target = layer.root_target().context("a layer without a test program")?;
+        let variables = layer.variables().map(|(name, value)| format!("{name}={value} "));
+        let tests = if layer == Layer::EndToEnd { &END_TO_END[..] } else { &[] };
+        Ok(format!(
+            "{layer:?} {} {}{} {} {}\n",
+            if btf { "btf" } else { "no-btf" },
+            variables.unwrap_or_default(),
+            cargo::program(build, target)?.display(),
+            layer.arguments().join(" "),
+            tests.join(" "),
+        ))
+    }
+}
