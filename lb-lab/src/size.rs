@@ -2,10 +2,23 @@
 
 use std::env;
 
-/// The environment variable that asks for full sizes, by the value `1`.
-pub const FULL: &str = "XLB_FULL";
+/// The environment variable that asks for another size than takes seconds: `full`, or `small` for an emulated
+/// processor.
+const SIZE: &str = "XLB_SIZE";
 
-/// The size to run with: `full` where [`FULL`] asks for it, otherwise `ci`, which takes seconds.
+/// How much less there is of what is tried at random, where it is to be small.
+const SMALLER: u32 = 10;
+
+/// The size to run with: `full` where the environment asks for it, otherwise `ci`, which takes seconds.
 pub fn choose<T>(ci: T, full: T) -> T {
-    if env::var(FULL).is_ok_and(|value| value == "1") { full } else { ci }
+    if is("full") { full } else { ci }
+}
+
+/// How many cases to try at random.
+pub fn cases(ci: u32, full: u32) -> u32 {
+    if is("small") { ci / SMALLER } else { choose(ci, full) }
+}
+
+fn is(size: &str) -> bool {
+    env::var(SIZE).is_ok_and(|value| value == size)
 }

@@ -16,8 +16,8 @@ use crate::{
     setup::{self, Need},
 };
 
-/// The environment variable that asks tests and benchmarks for their full size.
-pub const FULL_SIZE: &str = "XLB_FULL";
+/// The environment variable and its value that ask tests and benchmarks for their full size.
+pub const FULL_SIZE: (&str, &str) = ("XLB_SIZE", "full");
 
 /// The environment variable and its value that make the packet tests enter the program in TC.
 const IN_TC: (&str, &str) = ("XLB_ENTRY", "tc");
@@ -171,7 +171,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         eprintln!("xtask: testing layer {layer:?}");
         let mut cargo = layer.cargo_test(workspace);
         if args.full {
-            cargo.env(FULL_SIZE, "1");
+            cargo.envs([FULL_SIZE]);
         }
         if !test(cargo, &mut total)? {
             failed.push(layer);
