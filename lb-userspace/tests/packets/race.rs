@@ -6,6 +6,7 @@ use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use lb_common::frontend::Timeouts;
 use lb_common::net::socket_addr;
 use lb_common::reason::Reason;
 use lb_common::tcp::State;
@@ -83,8 +84,12 @@ fn one_connection_each(prepare: impl Fn(&Rig, End)) {
         println!("skipped: a race takes two CPUs, and there is one");
         return;
     };
-    let mut rig = Rig::with_slots(SLOTS);
-    // However long the races take, a SYN that comes again goes where the first one went.
+    let mut rig = Rig::with(|wanted| {
+        wanted.sizes.nat_ports = SLOTS;
+        // However long the races take, no connection is forgotten meanwhile,
+        wanted.frontends[0].timeouts = Timeouts { connect: TIMEOUTS.idle, closed: TIMEOUTS.idle, ..TIMEOUTS };
+    });
+    // and a SYN that comes again goes where the first one went.
     rig.set_up(|setup| setup.settings.redispatch_after = TIMEOUTS.idle);
     let clients: Vec<End> = (0..TUPLES).map(|n| client(1, 10_000 + n)).collect();
     for client in &clients {

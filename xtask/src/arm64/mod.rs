@@ -27,6 +27,7 @@ use self::step::Step;
 
 /// Where and what to test.
 #[derive(clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Debian's package of the arm64 kernel, or a file with one
     #[arg(long, requires = "arm64", default_value = "linux-image-arm64")]
