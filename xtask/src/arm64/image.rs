@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use lb_toolchain::{Build, Executable};
 
-use super::{root::Root, step::Step};
+use super::root::Root;
 
 const INIT: &str = include_str!("init");
 
@@ -40,7 +40,7 @@ pub struct Image {
 
 impl Image {
     /// Packs the root, and over it the tests.
-    pub fn pack(path: &Path, root: &Root, build: &Build, steps: &[Step], processor: &str) -> Result<Self> {
+    pub fn pack(path: &Path, root: &Root, build: &Build, list: &str, processor: &str) -> Result<Self> {
         let overlay = path.with_extension("overlay");
         let _ = fs::remove_dir_all(&overlay);
         write(&overlay.join("init"), INIT, 0o755)?;
@@ -53,8 +53,7 @@ impl Image {
         for Executable { path, .. } in &build.executables {
             copy(path, &overlay.join(path.strip_prefix("/").unwrap_or(path)))?;
         }
-        let list = steps.iter().map(|step| step.line(build)).collect::<Result<String>>()?;
-        write(&overlay.join("tests/list"), &list, 0o644)?;
+        write(&overlay.join("tests/list"), list, 0o644)?;
         write(&overlay.join("tests/processor"), processor, 0o644)?;
         let mut archive = File::create(path)?;
         // The kernel takes several archives, one behind the other.

@@ -35,6 +35,9 @@ pub struct Args {
     /// The processor, by QEMU's name; pages of 16 KiB need a cortex-a76
     #[arg(long, requires = "arm64", default_value = guest::PROCESSOR)]
     processor: String,
+    /// Only tests whose name has this in it
+    #[arg(long, requires = "arm64", value_name = "NAME")]
+    only: Option<String>,
 }
 
 /// Builds everything, boots, passes on what the guest prints, and fails if a test did. These layers; all that
@@ -47,7 +50,9 @@ pub fn test(workspace: &Workspace, layers: &[Layer], args: &Args) -> Result<Tall
     let build = build(workspace)?;
     let folder = workspace.root().join("target/arm64");
     let root = Root::unpack(&folder.join("root"), &args.kernel)?;
-    let image = Image::pack(&folder.join("initrd.cpio"), &root, &build, &steps, &args.processor)?;
+    let list: String =
+        steps.iter().map(|step| step.line(&build, args.only.as_deref())).collect::<Result<_>>()?;
+    let image = Image::pack(&folder.join("initrd.cpio"), &root, &build, &list, &args.processor)?;
     let mut guest = Guest::boot(&root.kernel()?, image.path(), &args.processor)?;
     let mut report = Report::default();
     while let Some(line) = guest.line()? {
