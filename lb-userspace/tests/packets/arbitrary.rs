@@ -18,7 +18,7 @@ use crate::rig::{CLIENT, OUR_MAC, Out, Rig, client, is_opening, server};
 
 /// How many frames are tried of each kind.
 fn count() -> u32 {
-    lb_lab::size::cases(2_000, 2_000)
+    lb_lab::size::or_less(2_000)
 }
 
 /// A state that a connection is in, and what comes then.

@@ -4,25 +4,16 @@
 //! of maps can do with one program, if it finds its maps as a new one does.
 
 use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, PoisonError};
+use std::{io, mem};
 
 use aya::Ebpf;
-use aya::maps::lpm_trie::LpmTrie;
-use aya::maps::{HashMap, Map, MapData, RingBuf};
-use lb_common::admission::{AllowKey, Occupancy, Source};
-use lb_common::counters::PathCounters;
-use lb_common::index::Bucket;
-use lb_common::local::LocalSocket;
-use lb_common::ring::Ring;
-use lb_common::server::Cursor;
-use lb_common::setup::Setup;
-use lb_common::slot::{Details, Slot};
-use lb_common::syn::Syn;
-use lb_common::trace::{Record, Tracing};
+use aya::maps::{Map, MapData, RingBuf};
+use aya::util::nr_cpus;
+use aya_obj::generated::{bpf_attr, bpf_cmd};
 use xlb::dataplane::maps::{Maps, NAMES};
 use xlb::dataplane::object::{self, Sizes, XLB};
-use xlb::dataplane::table::{PerCpuTable, Raw, Table, Value};
-use zerocopy::FromZeros;
 
 use crate::entry::Entry;
 
@@ -47,7 +38,7 @@ impl Lease {
     pub fn new(entry: Entry, sizes: Sizes) -> Self {
         let loaded = idle(entry, sizes).unwrap_or_else(|| Loaded::new(entry, sizes));
         for name in NAMES {
-            clear(name, loaded.map(name));
+            clear(loaded.map(name));
         }
         Self(Some(loaded))
     }
@@ -83,8 +74,15 @@ impl Loaded {
 
     /// A map, by a descriptor of its own: nobody can take it out of the object, which another needs next.
     fn map(&self, name: &str) -> Map {
-        let info = map_data(self.ebpf.map(name).expect("is in the object")).info().expect("is told");
-        let data = MapData::from_id(info.id()).expect("can be opened again");
+        let (Map::Array(data)
+        | Map::PerCpuArray(data)
+        | Map::LruHashMap(data)
+        | Map::LpmTrie(data)
+        | Map::RingBuf(data)) = self.ebpf.map(name).expect("is in the object")
+        else {
+            panic!("{name} is a map of a kind that is not known here");
+        };
+        let data = MapData::from_id(data.info().expect("is told").id()).expect("can be opened again");
         Map::from_map_data(data).expect("is of a known kind")
     }
 }
@@ -95,73 +93,69 @@ fn idle(entry: Entry, sizes: Sizes) -> Option<Loaded> {
     Some(idle.swap_remove(place))
 }
 
-fn map_data(map: &Map) -> &MapData {
+/// Makes a map as it was when it was new.
+fn clear(map: Map) {
     match map {
-        Map::Array(data)
-        | Map::PerCpuArray(data)
-        | Map::LpmTrie(data)
-        | Map::LruHashMap(data)
-        | Map::RingBuf(data) => data,
-        _ => panic!("a map of another kind"),
+        Map::Array(data) => zero(&data, 1),
+        Map::PerCpuArray(data) => zero(&data, nr_cpus().expect("is told")),
+        Map::LruHashMap(data) | Map::LpmTrie(data) => empty(&data),
+        Map::RingBuf(_) => read_up(map),
+        _ => panic!("nothing says how to clear a map of this kind"),
     }
 }
 
-/// Makes a map as it was when it was new. A map that is not known here is a mistake.
-fn clear(name: &'static str, map: Map) {
-    match name {
-        "SETUP" => zero::<Setup>(name, map),
-        "RINGS" => zero::<Ring>(name, map),
-        "RING_CURSORS" | "SLOT_CURSORS" => zero::<Cursor>(name, map),
-        "SLOTS" => zero::<Slot>(name, map),
-        "DETAILS" => zero::<Details>(name, map),
-        "INDEX" => zero::<Bucket>(name, map),
-        "SYNS_SENT" => zero::<Syn>(name, map),
-        "OCCUPANCY" => zero::<Occupancy>(name, map),
-        "LOCAL_PATHS" => zero::<u64>(name, map),
-        "TRACING" => zero::<Tracing>(name, map),
-        "PATHS" => zero_of_all_cpus::<PathCounters>(name, map),
-        "REASONS" | "ENDINGS_LOST" => zero_of_all_cpus::<u64>(name, map),
-        "TRACE_SCRATCH" => zero_of_all_cpus::<Record>(name, map),
-        "ALLOW" => empty_trie(map),
-        "SOURCES" => empty::<Raw<Source>, u64>(map),
-        "LOCAL_SOCKETS" => empty::<u64, Raw<LocalSocket>>(map),
-        "EVENTS" | "ENDINGS" | "TRACES" => read_up(map),
-        other => panic!("nothing says how to clear {other}"),
-    }
+/// Zeroes all elements of an array, each of so many values, in one system call.
+fn zero(data: &MapData, values: usize) {
+    let info = data.info().expect("is told");
+    let count = info.max_entries();
+    let keys: Vec<u32> = (0..count).collect();
+    let value = info.value_size().next_multiple_of(8) as usize * values;
+    let zeros = vec![0_u8; value * count as usize];
+    let mut attributes = no_attributes();
+    attributes.batch.keys = keys.as_ptr().expose_provenance() as u64;
+    attributes.batch.values = zeros.as_ptr().expose_provenance() as u64;
+    attributes.batch.count = count;
+    attributes.batch.map_fd = descriptor(data);
+    command(bpf_cmd::BPF_MAP_UPDATE_BATCH, attributes).expect("can be written");
 }
 
-fn zero<T: Value + FromZeros>(name: &'static str, map: Map) {
-    let mut table = Table::<T>::new(name, map).expect("is a table");
-    for index in 0..table.len() {
-        table.set(index, T::new_zeroed()).expect("can be written");
-    }
-}
-
-fn zero_of_all_cpus<T: Value>(name: &'static str, map: Map) {
-    let entries = map_data(&map).info().expect("is told").max_entries();
-    let mut table = PerCpuTable::<T>::new(name, map).expect("is a table");
-    for index in 0..entries {
-        table.clear(index).expect("can be written");
-    }
-}
-
-fn empty_trie(map: Map) {
-    let mut trie = LpmTrie::<_, Raw<AllowKey>, u8>::try_from(map).expect("is a trie");
-    let keys: Vec<_> = trie.keys().collect::<Result<_, _>>().expect("can be read");
-    for key in keys {
-        trie.remove(&key).expect("can be removed");
-    }
-}
-
-fn empty<K: aya::Pod, V: aya::Pod>(map: Map) {
-    let mut table = HashMap::<_, K, V>::try_from(map).expect("is a hash table");
-    let keys: Vec<_> = table.keys().collect::<Result<_, _>>().expect("can be read");
-    for key in keys {
-        table.remove(&key).expect("can be removed");
+/// Deletes all elements of a hash table or a trie.
+fn empty(data: &MapData) {
+    let mut key = vec![0_u8; data.info().expect("is told").key_size() as usize];
+    let place = key.as_mut_ptr().expose_provenance() as u64;
+    let (mut first, mut delete) = (no_attributes(), no_attributes());
+    first.__bindgen_anon_2.map_fd = descriptor(data);
+    first.__bindgen_anon_2.__bindgen_anon_1.next_key = place;
+    delete.__bindgen_anon_2.map_fd = descriptor(data);
+    delete.__bindgen_anon_2.key = place;
+    loop {
+        match command(bpf_cmd::BPF_MAP_GET_NEXT_KEY, first) {
+            Ok(()) => command(bpf_cmd::BPF_MAP_DELETE_ELEM, delete).expect("can be removed"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
 fn read_up(map: Map) {
     let mut ring = RingBuf::try_from(map).expect("is a ring buffer");
     while ring.next().is_some() {}
+}
+
+fn descriptor(data: &MapData) -> u32 {
+    data.fd().as_fd().as_raw_fd().cast_unsigned()
+}
+
+fn no_attributes() -> bpf_attr {
+    // SAFETY: numbers, all of which may be zero.
+    unsafe { mem::zeroed() }
+}
+
+/// A command about a map, whose attributes name memory that is as long as the command expects.
+fn command(command: bpf_cmd, attributes: bpf_attr) -> io::Result<()> {
+    // SAFETY: attributes of this command, of which the size is told.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command as libc::c_int, &raw const attributes, size_of_val(&attributes))
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -59,7 +59,8 @@ impl Report {
 
     /// Fails unless all steps were run and passed.
     pub fn judge(&self, steps: &[Step]) -> Result<()> {
-        let failed: Vec<_> = self.ended.iter().filter(|ended| ended.code != "0").map(|ended| &ended.layer).collect();
+        let failed: Vec<_> =
+            self.ended.iter().filter(|ended| ended.code != "0").map(|ended| &ended.layer).collect();
         ensure!(failed.is_empty(), "these layers failed on arm64: {failed:?}");
         let ended = self.ended.len();
         ensure!(ended == steps.len(), "the guest was off after {ended} of {} layers", steps.len());
@@ -81,7 +82,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// The mode of a test that has passed, if its name says one: "test mtu::crossed_in_tc ... ok".
+/// The mode of a test that has passed, if its name says one: `test mtu::crossed_in_tc ... ok`.
 fn passed_in(line: &str) -> Option<usize> {
     let name = line.strip_prefix("test ")?.strip_suffix(" ... ok")?;
     let name = name.strip_suffix("_mode").unwrap_or(name);

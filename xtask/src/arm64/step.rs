@@ -7,24 +7,23 @@ use crate::{cargo, test::Layer};
 
 /// The end-to-end tests that say something about a kernel. The others are about the agent, which is the same
 /// program on all of them.
-const END_TO_END: [&str; 20] = [
+const END_TO_END: [&str; 19] = [
     "agent::an_agent_that_is_asked_to_end",
     "agent::what_a_killed_agent_has_left_is_adopted",
-    "every_client::",
-    "failover::a_server_that_refuses",
-    "filter::",
+    "every_client::every_kind_of_client_is_balanced_at_once_in_tc",
+    "failover::a_server_that_refuses_costs_no_connection_in_tc",
     "health::",
     "limits::only_those_on_the_list",
-    "local_clients",
+    "local_clients::clients_on_the_host_are_balanced",
+    "local_clients::idle_connections_of_the_host",
     "migration::haproxy_and_the_kernel",
     "mtu::a_narrow_link_is_crossed",
-    "nat::",
-    "offloads::",
-    "other_traffic",
+    "nat::two_addresses_carry_what_one_has_no_ports_for_in_tc",
+    "offloads::what_is_left_to_be_filled_in",
+    "other_traffic::",
     "resets::maintenance_resets_at_once",
     "runtime::servers_and_frontends_come_and_go",
     "servers::without_a_usable_server",
-    "short_connections::ports_are_used_again_in_tc",
     "survival::nothing_is_lost_when_the_program_is_replaced",
     "trace::both_sides",
     "transfers::",
