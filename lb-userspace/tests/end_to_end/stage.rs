@@ -151,7 +151,7 @@ pub fn links(host: &Host) -> Vec<String> {
     let in_tc = match host.inside(query) {
         Ok((_, programs)) => programs,
         // There are no links in TC before 6.6.
-        Err(_) if !KernelVersion::at_least(6, 6, 0) => Vec::new(),
+        Err(_) if KernelVersion::current().is_ok_and(|ours| ours < KernelVersion::new(6, 6, 0)) => Vec::new(),
         Err(error) => panic!("the kernel does not tell its links in TC: {error}"),
     };
     // As the kernel prints it: eight bytes in their order.
