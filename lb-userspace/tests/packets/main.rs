@@ -30,6 +30,7 @@ mod nat;
 mod plausibility;
 mod pool;
 mod race;
+mod raw;
 mod reasons;
 mod refusal;
 mod reopening;

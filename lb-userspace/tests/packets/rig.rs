@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use aya::maps::MapData;
 use aya::programs::{Program, TestRun, TestRunOptions};
 use lb_common::admission::Limits;
 use lb_common::counters::PathCounters;
@@ -19,6 +20,7 @@ use xlb::dataplane::object::Sizes;
 use crate::entry::Entry;
 use crate::frame::{End, TCP_AT, is_sound};
 use crate::pool::Lease;
+use crate::raw;
 
 /// The balancer's MAC address.
 pub const OUR_MAC: Mac = Mac([2, 0, 0, 0, 0, 10]);
@@ -64,6 +66,7 @@ pub const fn at_our_mac(socket: SocketAddrV4) -> End {
 pub struct Rig {
     pub control: Control,
     entry: Entry,
+    reasons: MapData,
     /// Behind what uses its maps: dropped, it is another test's.
     program: Lease,
 }
@@ -118,7 +121,7 @@ impl Rig {
         change(&mut wanted);
         let program = Lease::new(entry, wanted.sizes);
         let control = Control::new(program.maps(), wanted).expect("fills");
-        let mut rig = Self { control, entry, program };
+        let mut rig = Self { control, entry, reasons: program.data("REASONS"), program };
         rig.set_up(|setup| setup.settings.redispatch_after = REDISPATCH_AFTER);
         rig
     }
@@ -194,7 +197,7 @@ impl Rig {
 
     /// How often each was.
     pub fn reasons(&self) -> Vec<u64> {
-        Reason::ALL.iter().map(|reason| self.reason(*reason)).collect()
+        raw::sums(&self.reasons)
     }
 
     /// What was counted between a frontend and a server.
