@@ -22,7 +22,7 @@ fn haproxy_and_the_kernel_hand_over_without_a_failure() -> Result<()> {
     let servers = Stage::servers(&lab)?;
     let _haproxy = HaProxy::start(&lab.balancer, &haproxy(&lab), web(&lab))?;
     let mut through_haproxy = open(&lab, HELD);
-    let load = Load::start(lab.clients(), load::Plan::new(web(&lab), size::choose(100, 500)))?;
+    let load = Load::start(lab.clients(), load::Plan::new(web(&lab), size::count(100, 500)))?;
     load.wait_for(IN_BETWEEN)?;
 
     let xlb = crate::stage::xlb(&lab);
