@@ -124,6 +124,12 @@ impl Layer {
     }
 }
 
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
+}
+
 /// How many tests ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -146,7 +152,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "total: {} passed, {} failed, {} skipped", self.passed, self.failed, self.ignored)
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.ignored)
     }
 }
 
@@ -160,7 +166,7 @@ impl AddAssign for Tally {
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if args.arm64 {
-        println!("{}", arm64::test(workspace, &args.layers, &args.guest)?);
+        println!("total: {}", arm64::test(workspace, &args.layers, &args.guest)?);
         return Ok(());
     }
     let layers = if args.layers.is_empty() { Layer::value_variants() } else { &args.layers };
@@ -168,7 +174,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let mut total = Tally::default();
     let mut failed = Vec::new();
     for &layer in layers {
-        eprintln!("xtask: testing layer {layer:?}");
+        eprintln!("xtask: testing layer {layer}");
         let mut cargo = layer.cargo_test(workspace);
         if args.full {
             cargo.envs([FULL_SIZE]);
@@ -177,7 +183,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
             failed.push(layer);
         }
     }
-    println!("{total}");
+    println!("total: {total}");
     ensure!(failed.is_empty(), "these layers failed: {failed:?}");
     Ok(())
 }

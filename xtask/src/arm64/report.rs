@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::{Result, ensure};
 
-use super::step::Step;
+use super::step::{Step, WITH_BTF};
 use crate::test::Tally;
 
 /// What begins a line of the guest's first program.
@@ -28,6 +28,7 @@ pub struct Report {
 #[derive(Debug)]
 struct Ended {
     layer: String,
+    btf: bool,
     code: String,
     tally: Tally,
     modes: [u32; MODES.len()],
@@ -43,10 +44,11 @@ impl Report {
         } else if let Some(machine) = line.strip_prefix(WORD).and_then(|word| word.strip_prefix("machine ")) {
             self.machine = Some(machine.to_owned());
         } else if let Some(end) = line.strip_prefix(WORD).and_then(|word| word.strip_prefix("end "))
-            && let Some((layer, code)) = end.split_once(' ')
+            && let [layer, btf, code] = end.split(' ').collect::<Vec<_>>()[..]
         {
             let (tally, modes) = (std::mem::take(&mut self.tally), std::mem::take(&mut self.modes));
-            self.ended.push(Ended { layer: layer.to_owned(), code: code.to_owned(), tally, modes });
+            let (layer, code) = (layer.to_owned(), code.to_owned());
+            self.ended.push(Ended { layer, btf: btf == WITH_BTF, code, tally, modes });
         }
     }
 
@@ -71,8 +73,8 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "arm64: {}", self.machine.as_deref().unwrap_or("the guest did not start"))?;
-        for Ended { layer, tally, modes, .. } in &self.ended {
-            write!(f, "  {layer}: {tally}")?;
+        for Ended { layer, btf, tally, modes, .. } in &self.ended {
+            write!(f, "  {layer}, {} BTF: {tally}", if *btf { "with" } else { "without" })?;
             for (mode, count) in MODES.iter().zip(modes).filter(|(_, count)| **count > 0) {
                 write!(f, "; {count} in {mode}")?;
             }
@@ -110,17 +112,17 @@ mod tests {
              test mtu::crossed_in_native_mode ... ok\n\
              test mtu::crossed_in_generic_mode ... FAILED\n\
              test result: ok. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n\
-             xlb-guest: end EndToEnd 0\n",
+             xlb-guest: end end-to-end no-btf 0\n",
         );
         let expected = "arm64: Linux 6.1\n  \
-                        EndToEnd: total: 2 passed, 1 failed, 0 skipped; 1 in native; 1 in tc\n";
+                        end-to-end, without BTF: 2 passed, 1 failed, 0 skipped; 1 in native; 1 in tc\n";
         assert_eq!(report.to_string(), expected);
         report.judge(&STEPS).expect("the test program said that all is well");
     }
 
     #[test]
     fn a_layer_that_failed_or_never_ended_fails_all() {
-        assert!(report("xlb-guest: end EndToEnd 101").judge(&STEPS).is_err());
+        assert!(report("xlb-guest: end end-to-end no-btf 101").judge(&STEPS).is_err());
         assert!(report("xlb-guest: machine Linux 6.1").judge(&STEPS).is_err());
     }
 }

@@ -7,7 +7,7 @@ use crate::{cargo, test::Layer};
 
 /// The end-to-end tests that say something about a kernel. The others are about the agent, which is the same
 /// program on all of them.
-const END_TO_END: [&str; 19] = [
+const END_TO_END: [&str; 18] = [
     "agent::an_agent_that_is_asked_to_end",
     "agent::what_a_killed_agent_has_left_is_adopted",
     "every_client::every_kind_of_client_is_balanced_at_once_in_tc",
@@ -16,7 +16,6 @@ const END_TO_END: [&str; 19] = [
     "limits::only_those_on_the_list",
     "local_clients::clients_on_the_host_are_balanced",
     "local_clients::idle_connections_of_the_host",
-    "migration::haproxy_and_the_kernel",
     "mtu::a_narrow_link_is_crossed",
     "nat::two_addresses_carry_what_one_has_no_ports_for_in_tc",
     "offloads::what_is_left_to_be_filled_in",
@@ -28,6 +27,10 @@ const END_TO_END: [&str; 19] = [
     "trace::both_sides",
     "transfers::",
 ];
+
+/// The words for whether the program sees the kernel's types.
+pub const WITH_BTF: &str = "btf";
+const WITHOUT_BTF: &str = "no-btf";
 
 /// A run of one test program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +62,8 @@ impl Step {
             None => &[],
         };
         Ok(format!(
-            "{layer:?} {} {}{} {} {}\n",
-            if btf { "btf" } else { "no-btf" },
+            "{layer} {} {}{} {} {}\n",
+            if btf { WITH_BTF } else { WITHOUT_BTF },
             variables.unwrap_or_default(),
             cargo::program(build, target)?.display(),
             layer.arguments().join(" "),
