@@ -100,15 +100,16 @@ impl Layer {
         (self == Self::PacketsTc).then_some(IN_TC)
     }
 
-    /// The arguments of its tests.
+    /// How its tests are run.
     pub fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::PacketsTc => &FRAME_TESTS,
-            // Labs measure time and share: two at once would disturb each other. What they have counted
-            // is shown.
-            layer if layer.needs_lab() => &["--test-threads=1", "--show-output"],
-            _ => &[],
-        }
+        // Labs measure time and share: two at once would disturb each other. What they have counted is
+        // shown.
+        if self.needs_lab() { &["--test-threads=1", "--show-output"] } else { &[] }
+    }
+
+    /// What the names of its tests have in them; all of the program's where this is empty.
+    pub fn tests(self) -> &'static [&'static str] {
+        if self == Self::PacketsTc { &FRAME_TESTS } else { &[] }
     }
 
     fn cargo_test(self, workspace: &Workspace) -> Command {
@@ -119,7 +120,7 @@ impl Layer {
         cargo.args(["test", "--no-fail-fast"]);
         self.select(&mut cargo);
         cargo.args(self.cargo_features());
-        cargo.envs(self.variables()).arg("--").args(self.arguments());
+        cargo.envs(self.variables()).arg("--").args(self.arguments()).args(self.tests());
         cargo
     }
 }

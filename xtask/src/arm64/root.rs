@@ -49,8 +49,7 @@ const USELESS: [&str; 6] = [
 ];
 
 /// The kernel's modules that the tests may load, with their folders; what they depend on is among them.
-const MODULES: [&str; 5] =
-    ["kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch", "kernel/drivers/net/veth.ko"];
+const MODULES: [&str; 5] = ["net", "lib", "crypto", "arch", "drivers/net/veth.ko"];
 
 /// A folder as a system's root.
 pub struct Root {
@@ -116,9 +115,13 @@ impl Root {
         let all = modules.join("all");
         fs::rename(modules.join("kernel"), &all)?;
         for kept in MODULES {
-            let to = modules.join(kept);
+            // Newer kernels' are compressed.
+            let places = [kept.to_owned(), format!("{kept}.xz")];
+            let found = places.iter().find(|place| all.join(place).exists());
+            let place = found.with_context(|| format!("the kernel's package has no {kept}"))?;
+            let to = modules.join("kernel").join(place);
             fs::create_dir_all(to.parent().context("a folder in a folder")?)?;
-            fs::rename(all.join(kept.trim_start_matches("kernel/")), to)?;
+            fs::rename(all.join(place), to)?;
         }
         fs::remove_dir_all(all)?;
         process::run(Command::new("depmod").arg("--basedir").arg(&self.path).arg(release))

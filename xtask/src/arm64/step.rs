@@ -59,7 +59,7 @@ impl Step {
         let tests = match only {
             Some(_) => only.as_slice(),
             None if layer == Layer::EndToEnd => &END_TO_END,
-            None => &[],
+            None => layer.tests(),
         };
         Ok(format!(
             "{layer} {} {}{} {} {}\n",
