@@ -27,10 +27,17 @@ pub fn used_by_process() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// A moment of this process in milliseconds of that clock.
+/// A moment of this process, past or to come, in milliseconds of that clock.
 #[must_use]
 pub fn millis(at: Instant) -> u64 {
-    monotonic().saturating_sub(at.elapsed()).as_millis() as u64
+    let ahead = at.saturating_duration_since(Instant::now());
+    (monotonic() + ahead).saturating_sub(at.elapsed()).as_millis() as u64
+}
+
+/// How long it is until then; nothing if it has passed.
+#[must_use]
+pub fn until_millis(millis: u64) -> Duration {
+    Duration::from_millis(millis).saturating_sub(monotonic())
 }
 
 /// The moment of this process that so many milliseconds of that clock mean; now, if it lies ahead.

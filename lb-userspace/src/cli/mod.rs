@@ -1,6 +1,7 @@
 //! The commands of `xlb`, one in a module.
 
 pub mod check;
+pub mod confirm;
 pub mod connections;
 pub mod detach;
 mod error;
@@ -46,6 +47,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Confirm(confirm::Args),
     Check(check::Args),
     Stats(stats::Args),
     Connections(connections::Args),
@@ -69,6 +71,7 @@ impl Cli {
         let socket_to_ask = socket.unwrap_or(Path::new(Socket::DEFAULT_PATH));
         let outcome = match &self.command {
             Command::Run(args) => run::run(args, &pins, socket, object),
+            Command::Confirm(args) => confirm::run(args, socket_to_ask),
             Command::Check(args) => check::run(args),
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),

@@ -4,6 +4,7 @@
 
 mod agent;
 mod browser;
+mod confirmation;
 mod control_abuse;
 mod control_changes;
 mod control_socket;
