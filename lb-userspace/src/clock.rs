@@ -64,3 +64,18 @@ pub fn unix_seconds(at: SystemTime) -> u64 {
 pub fn from_unix_seconds(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_to_come_are_told_like_those_that_have_passed() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        const MINUTE: Duration = Duration::from_secs(60);
+        let deadline = millis(Instant::now() + HOUR);
+        assert!((HOUR - MINUTE..=HOUR).contains(&until_millis(deadline)));
+        assert_eq!(until_millis(millis(Instant::now())), Duration::ZERO);
+        assert_eq!(since_millis(deadline), Duration::ZERO);
+    }
+}

@@ -119,7 +119,7 @@ struct Outputs {
 pub async fn run(options: Options) -> Result<(), Error> {
     let loaded = Loaded::load(&options.config)?;
     warn_of(&options, &loaded);
-    let fit = preflight::check(&loaded.config.interface, plan::mode(&loaded.config), &options.pins).await?;
+    let fit = preflight::check(&loaded.config, &options.pins, options.object).await?;
     check_host(&loaded, &fit.interface)?;
     let checks = plan::checks(&loaded.config)?;
     let proof = Proof::read(&loaded.config)?;
@@ -133,7 +133,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let (neighbour_sender, neighbours) = mpsc::channel(QUEUE);
     let mut inputs = Inputs { signals, health, neighbours, requests };
     let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
-    let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
+    let mut agent = Box::pin(Agent::start(options, loaded.config, fit, outputs, &mut inputs)).await?;
     agent.checks = checks;
     let monitor = match Monitor::open(&agent.options.pins, agent.ledger.clone()) {
         Ok(monitor) => monitor,

@@ -9,7 +9,6 @@ use crate::config::Loaded;
 use crate::config::model::OnStop;
 use crate::dataplane::attach;
 use crate::dataplane::pins::Pins;
-use crate::neighbours::Interface;
 use crate::{agent, plan, preflight};
 
 /// Start forwarding, or take over what an earlier agent has left, and keep it right until SIGTERM or
@@ -66,7 +65,7 @@ pub fn run(args: &Args, pins: &Pins, socket: Option<&Path>, object: &'static [u8
 /// Looks at the interface, and attaches nothing.
 async fn explain_mode(args: &Args) -> Result<(), Error> {
     let Loaded { config, .. } = Loaded::load(&args.config)?;
-    let interface = Interface::lookup(&config.interface).await.map_err(preflight::Error::from)?;
+    let interface = preflight::interface(&config).await?;
     Ok(writeln!(stdout(), "{}", attach::choose(plan::mode(&config), &interface))?)
 }
 

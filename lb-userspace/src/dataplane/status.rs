@@ -277,6 +277,9 @@ pub struct StatusBoard {
     memory: u64,
 }
 
+/// Bytes of the whole map.
+pub(super) const BYTES: u64 = 2 * size_of::<Page>() as u64;
+
 impl StatusBoard {
     /// Makes an empty board, pinned at `path`.
     pub(super) fn create(path: &Path) -> Result<Self, Error> {

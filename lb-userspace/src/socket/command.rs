@@ -194,6 +194,13 @@ mod tests {
     }
 
     #[test]
+    fn the_words_for_the_agent_itself_are_read_as_they_are_written() {
+        for command in [Command::Confirm, Command::Reload] {
+            assert_eq!(command.to_string().parse(), Ok(command));
+        }
+    }
+
+    #[test]
     fn percents_are_those_of_the_configuration_and_have_the_same_limit() {
         assert_eq!(Weight::Absolute(7).of(100), 7);
         assert_eq!(Weight::Percent(50).of(100), 50);

@@ -9,6 +9,7 @@ mod control_abuse;
 mod control_changes;
 mod control_socket;
 mod control_tools;
+mod doctor;
 mod every_client;
 mod failover;
 mod filter;

@@ -152,6 +152,12 @@ fn filters(interface: u32, side: u16) -> Result<Vec<TcMessage>, Error> {
     }
 }
 
+/// How many filters of others there are at an interface's ingress.
+pub(super) fn others(interface: &Interface) -> Result<usize, Error> {
+    let filters = filters(interface.index, TcHandle::MIN_INGRESS)?;
+    Ok(filters.iter().filter(|filter| !is_ours(filter)).count())
+}
+
 /// A chain's head is listed like a filter, but has no handle.
 fn is_filter(message: &TcMessage) -> bool {
     u32::from(message.header.handle) != 0

@@ -295,6 +295,15 @@ fn tcx_programs(interface: &Interface) -> Result<Vec<u32>, Error> {
     }
 }
 
+/// How many programs of others are at an interface's ingress in TC, by links and in filters.
+pub fn others_in_tc(interface: &Interface, pins: &Pins) -> Result<usize, Error> {
+    let ours = pins.program_info(Mode::Tc.program()).ok().map(|info| info.id());
+    let linked = pins.linked_program();
+    let is_ours = |program: &&u32| Some(**program) == ours || Some(**program) == linked;
+    let programs = tcx_programs(interface)?;
+    Ok(programs.len() - programs.iter().filter(is_ours).count() + filter::others(interface)?)
+}
+
 fn failed(interface: &Interface, mode: Mode) -> impl FnOnce(ProgramError) -> AttachError {
     move |source| AttachError::Other { interface: interface.name.clone(), mode, source }
 }
