@@ -84,7 +84,8 @@ pub(super) fn other_tc(interface: &Interface, others: usize) -> Finding {
         _ => Finding::note(
             NAME,
             format!(
-                "{others} other programs or filters are at the ingress of {name}: they see what xlb passes, and nothing of what it forwards"
+                "{others} other programs or filters are at the ingress of {name}: they see what xlb passes, and nothing \
+                 of what it forwards"
             ),
         ),
     }
@@ -120,7 +121,8 @@ pub(super) fn other_traffic(interface: &Interface, mode: Mode) -> Finding {
         Mode::Native if !interface.leaves_checksums() => Finding::note(
             NAME,
             format!(
-                "most drivers set the card up anew for native XDP: {name} is without a link for a moment when the program comes and goes"
+                "most drivers set the card up anew for native XDP: {name} is without a link for a moment when the \
+                 program comes and goes"
             ),
         ),
         _ => Finding::ok(NAME, format!("passes, and GRO on {name} stays as it is")),
@@ -154,7 +156,8 @@ pub(crate) fn checksums(interface: &Interface, mode: Option<Mode>) -> Finding {
         return Finding::warning(
             NAME,
             format!(
-                "{driver} in {words}: frames from this machine's other guests may come with unfinished checksums and be forwarded so"
+                "{driver} in {words}: frames from this machine's other guests may come with unfinished checksums and \
+                 be forwarded so"
             ),
             "set `mode = \"tc\"`, or turn that off at their end (`ethtool -K DEV tx off`)",
         );

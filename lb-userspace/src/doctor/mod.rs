@@ -105,7 +105,8 @@ fn sizes(config: Option<&Config>) -> Sizes {
 fn configuration(path: Option<&Path>) -> (Option<Loaded>, Vec<Finding>) {
     const NAME: &str = "configuration";
     let Some(path) = path else {
-        let reason = "none was named, and there is none at /etc/xlb/xlb.toml: only what is the same for each was looked at";
+        let reason = "none was named, and there is none at /etc/xlb/xlb.toml: only what is the same for each was \
+                      looked at";
         return (None, vec![Finding::note(NAME, reason).with_remedy("`xlb doctor --config FILE`")]);
     };
     match Loaded::load(path) {

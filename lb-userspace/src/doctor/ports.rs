@@ -32,18 +32,20 @@ pub(crate) type Taken = (SocketAddrV4, SocketAddrV4);
 
 /// Whose the frontends' packets are when xlb passes them.
 pub(super) fn fallbacks(config: &Config, listeners: &[Listener]) -> Vec<Finding> {
+    let binds = config.frontends.iter().map(|frontend| frontend.bind);
+    binds.map(|bind| fallback(bind, listeners.iter().find(|listener| listener.takes(bind)))).collect()
+}
+
+fn fallback(bind: SocketAddrV4, listener: Option<&Listener>) -> Finding {
     const NAME: &str = "fallback";
-    let fallback = |bind: SocketAddrV4| {
-        match listeners.iter().find(|listener| listener.takes(bind)) {
-        Some(listener) => Finding::note(
-            NAME,
-            format!("{} listens on {bind}: it gets no new connections while xlb forwards, and all of them after `xlb detach`", listener.owner()),
-        )
-        .with_remedy("nothing: it is the way back; without xlb it goes on as before"),
-        None => Finding::ok(NAME, format!("nobody listens on {bind}: after `xlb detach` connections are refused")),
-    }
+    let Some(listener) = listener else {
+        return Finding::ok(NAME, format!("nobody listens on {bind}: without xlb, connections are refused"));
     };
-    config.frontends.iter().map(|frontend| fallback(frontend.bind)).collect()
+    let owner = listener.owner();
+    let reason = format!(
+        "{owner} listens on {bind}: while xlb forwards it gets no new connections, and all without it"
+    );
+    Finding::note(NAME, reason).with_remedy("nothing: it is the way back, and goes on after `xlb detach`")
 }
 
 /// Services that listen on NAT ports, which packets of servers do not reach.
