@@ -1,11 +1,16 @@
 //! `xlb doctor` on hosts with faults that are made on purpose, and `xlb run`, which refuses in the same words.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use aya::programs::{Xdp, XdpMode};
 use lb_lab::config::Config;
 use lb_lab::{Host, Lab, Nginx, Result, Topology, failure};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use serde::Deserialize;
 use socket2::{Domain, Socket, Type};
 use xlb::dataplane::object::{self, Sizes, XLB};
@@ -17,6 +22,9 @@ const WARNINGS: i32 = 1;
 const FATAL: i32 = 2;
 const WRONG: i32 = 2;
 const WRONG_ENVIRONMENT: i32 = 3;
+
+/// Whoever has no rights at all.
+const NOBODY: u32 = 65_534;
 
 /// What the doctor has found.
 #[derive(Debug, Deserialize)]
@@ -101,6 +109,25 @@ fn web_config(lab: &Lab, mode: &str) -> Config {
         config.frontend.truncate(1);
         config.backend.truncate(1);
     })
+}
+
+/// A command that takes something from itself, once it is on its host.
+fn deprived(mut command: Command, take: fn() -> io::Result<()>) -> Command {
+    // SAFETY: between fork and exec only system calls run; nothing allocates or takes a lock.
+    unsafe { command.pre_exec(take) };
+    command
+}
+
+/// Takes `CAP_NET_RAW` from what this process becomes.
+fn without_raw_sockets() -> io::Result<()> {
+    const CAP_NET_RAW: libc::c_ulong = 13;
+    // SAFETY: the call takes numbers and no pointers.
+    let result = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0) };
+    Ok(Errno::result(result).map(drop)?)
+}
+
+fn with_few_files() -> io::Result<()> {
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, 200, 200)?)
 }
 
 fn ip(host: &Host, arguments: &str) -> Result<()> {
@@ -394,13 +421,9 @@ fn what_the_environment_lacks(lab: &Lab) -> Result<()> {
     examine(lab, &smaller)?.expect("memory", "ok", "", "");
     host.run("umount", &["/proc/meminfo"])?;
 
-    let run = |prefix: &[&str]| {
-        let mut command = host.command(prefix[0]);
-        command.args(&prefix[1..]).arg(xlb(lab).program()).args(doctor);
-        report(command.env("XLB_PINS", xlb(lab).pins()))
-    };
-    run(&["prlimit", "--nofile=200"]).expect("open-files", "warning", "may have 200 open", "ulimit -n 1024");
-    let found = run(&["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"]);
+    let run = |take: fn() -> io::Result<()>| report(&mut deprived(xlb(lab).command(doctor), take));
+    run(with_few_files).expect("open-files", "warning", "may have 200 open", "ulimit -n 1024");
+    let found = run(without_raw_sockets);
     found.expect("privileges", "fatal", "root, but without CAP_NET_RAW", "AmbientCapabilities=");
 
     let wrong = config.replace("bind = \"198.18.0.10:6443\"", "bind = \"198.18.0.10\"");
@@ -415,18 +438,13 @@ fn whoever_is_not_root_is_told_what_he_cannot_see(lab: &Lab) -> Result<()> {
     let program = "/run/lab/xlb";
     lab.balancer.run("install", &["-m", "755", &xlb(lab).program().to_string_lossy(), program])?;
     let config = xlb(lab).configure(&web_config(lab, "tc").to_toml())?.to_string_lossy().into_owned();
-    let mut command = lab.balancer.command("setpriv");
-    command.args([
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        program,
-        "doctor",
-        "--json",
-        "--config",
-        &config,
-    ]);
-    let found = report(command.env("XLB_PINS", xlb(lab).pins()));
+    let mut command = lab.balancer.command(program);
+    command.args(["doctor", "--json", "--config", &config]).env("XLB_PINS", xlb(lab).pins());
+    let found = report(&mut deprived(command, || {
+        setgroups(&[])?;
+        setgid(Gid::from_raw(NOBODY))?;
+        Ok(setuid(Uid::from_raw(NOBODY))?)
+    }));
     found.expect("privileges", "fatal", "this is not root", "use sudo");
     found.expect("firewall", "note", "nft", "as root");
     for check in ["kernel", "bpffs", "memory", "interface", "addresses", "nat-ports", "server"] {
