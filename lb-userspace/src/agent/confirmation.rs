@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::{Agent, Error};
 use crate::clock;
-use crate::dataplane::attach;
+use crate::dataplane::attach::{self, Stay};
 use crate::neighbours::Interface;
 use crate::socket::Complaint;
 
@@ -24,9 +24,9 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Begins now.
-    pub fn begin(attached: Option<attach::Trial>, window: Duration) -> Self {
-        Self { attached, window, deadline: Instant::now() + window }
+    /// Begins now, with nothing attached yet.
+    fn begin(window: Duration) -> Self {
+        Self { attached: None, window, deadline: Instant::now() + window }
     }
 
     /// The id of the program that is on trial.
@@ -36,13 +36,22 @@ impl Trial {
 }
 
 impl Agent {
-    /// Says that all is on trial from now on.
-    pub(super) fn begin_trial(&mut self, trial: Trial) -> Result<(), Error> {
-        let window = humantime::format_duration(trial.window);
-        warn!("on trial: `xlb confirm` has to come within {window}, or all is taken down again");
+    /// Begins a trial, if there is to be one. Comes before anything is attached: whoever looks must not take
+    /// for certain what is not.
+    pub(super) fn begin_trial(&mut self) -> Stay {
+        let Some(window) = self.options.confirm else { return Stay::Pinned };
+        let trial = Trial::begin(window);
         self.roster.set_confirm_by(Some(clock::millis(trial.deadline.into_std())));
         self.trial = Some(trial);
-        self.publish()
+        Stay::OnTrial
+    }
+
+    /// Holds what was attached on trial, and says so.
+    pub(super) fn hold(&mut self, attached: Option<attach::Trial>) {
+        let Some(trial) = &mut self.trial else { return };
+        trial.attached = attached;
+        let window = humantime::format_duration(trial.window);
+        warn!("on trial: `xlb confirm` has to come within {window}, or all is taken down again");
     }
 
     /// What has begun on trial stays from now on.

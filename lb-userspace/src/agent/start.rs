@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::confirmation::Trial;
 use super::resets::Resets;
 use super::slow_start::SlowStarts;
 use super::{Agent, Error, Inputs, Options, Outputs, complain};
@@ -123,12 +122,10 @@ impl Agent {
         // From now on `xlb detach` knows whose this is.
         agent.publish()?;
         agent.await_next_hops(&mut inputs.neighbours).await?;
-        let stay = if agent.options.confirm.is_some() { Stay::OnTrial } else { Stay::Pinned };
+        let stay = agent.begin_trial();
         agent.host_clients.start(&mut ebpf, &agent.options.pins, stay);
         let attached = agent.attach(&mut ebpf, interface, stay)?;
-        if let Some(window) = agent.options.confirm {
-            agent.begin_trial(Trial::begin(attached, window))?;
-        }
+        agent.hold(attached);
         Ok(agent)
     }
 
