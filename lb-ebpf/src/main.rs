@@ -10,10 +10,16 @@ fn main() {
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated::bpf_jiffies64;
-use aya_ebpf::macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp};
+use aya_ebpf::macros::{cgroup_sock, cgroup_sock_addr, classifier, map, xdp};
+use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::{SockAddrContext, SockContext, TcContext, XdpContext};
+use lb_ebpf::Verdict;
 use lb_ebpf::local::{self, Family, Peer};
 use lb_ebpf::packet::Frame;
+
+/// One element: the program in TC, while it is on trial.
+#[map]
+static TRIAL: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// XDP, native and generic.
 #[xdp]
@@ -40,6 +46,16 @@ pub fn xlb_tc(ctx: TcContext) -> i32 {
     #[cfg(feature = "changed")]
     change(&ctx.packet());
     lb_ebpf::process(&ctx).tc(&ctx)
+}
+
+/// TC on kernels without links for it, while a start waits to be confirmed: jumps into `xlb_tc` as long
+/// as the agent lives. The table is not pinned; when nobody has it open any more, the kernel empties it,
+/// and every frame passes.
+#[classifier]
+pub fn xlb_tc_trial(ctx: TcContext) -> i32 {
+    // SAFETY: the context that the kernel called the program with; nothing here has to be dropped.
+    unsafe { TRIAL.tail_call(&ctx, 0) };
+    Verdict::Pass.tc(&ctx)
 }
 
 /// Tells the packet path's time to the CLI: writes the jiffies into the packet of a test run.

@@ -152,6 +152,11 @@ impl Balancer {
         self.agent.stop()
     }
 
+    /// Waits until the agent ends by itself.
+    pub fn ended(self) -> Result<ExitStatus> {
+        self.agent.ended()
+    }
+
     /// Ends the agent without a chance to clean up (SIGKILL). The data plane stays.
     pub fn kill(self) -> Result<()> {
         self.agent.kill()

@@ -64,8 +64,13 @@ impl Process {
     }
 
     /// Asks the program to end (SIGTERM), and waits until it does.
-    pub fn stop(mut self) -> Result<ExitStatus> {
+    pub fn stop(self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
+        self.ended()
+    }
+
+    /// Waits until the program ends by itself.
+    pub fn ended(mut self) -> Result<ExitStatus> {
         let ended = wait::until(&format!("`{}` to end", self.line), || self.child.try_wait().transpose());
         ended?.map_err(Error::io(format!("wait for `{}`", self.line)))
     }

@@ -27,10 +27,17 @@ pub fn used_by_process() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// A moment of this process in milliseconds of that clock.
+/// A moment of this process, past or to come, in milliseconds of that clock.
 #[must_use]
 pub fn millis(at: Instant) -> u64 {
-    monotonic().saturating_sub(at.elapsed()).as_millis() as u64
+    let ahead = at.saturating_duration_since(Instant::now());
+    (monotonic() + ahead).saturating_sub(at.elapsed()).as_millis() as u64
+}
+
+/// How long it is until then; nothing if it has passed.
+#[must_use]
+pub fn until_millis(millis: u64) -> Duration {
+    Duration::from_millis(millis).saturating_sub(monotonic())
 }
 
 /// The moment of this process that so many milliseconds of that clock mean; now, if it lies ahead.
@@ -56,4 +63,19 @@ pub fn unix_seconds(at: SystemTime) -> u64 {
 #[must_use]
 pub fn from_unix_seconds(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_to_come_are_told_like_those_that_have_passed() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        const NEARLY: Duration = Duration::from_secs(3540);
+        let deadline = millis(Instant::now() + HOUR);
+        assert!((NEARLY..=HOUR).contains(&until_millis(deadline)));
+        assert_eq!(until_millis(millis(Instant::now())), Duration::ZERO);
+        assert_eq!(since_millis(deadline), Duration::ZERO);
+    }
 }

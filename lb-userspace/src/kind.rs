@@ -12,10 +12,12 @@ pub enum Kind {
     Wrong = 2,
     /// The environment is not one to work in; nothing was changed.
     Environment = 3,
+    /// A start was not confirmed in time, and has taken back what it had done.
+    Unconfirmed = 4,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Failed, Self::Wrong, Self::Environment];
+    const ALL: [Self; 4] = [Self::Failed, Self::Wrong, Self::Environment, Self::Unconfirmed];
 
     /// The code that a command ends with.
     #[must_use]
@@ -30,6 +32,7 @@ impl fmt::Display for Kind {
             Self::Failed => "failed",
             Self::Wrong => "wrong",
             Self::Environment => "environment",
+            Self::Unconfirmed => "unconfirmed",
         })
     }
 }

@@ -5,7 +5,7 @@
 //! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
 //! data plane, with or without an agent, [`stats`] shows it, [`top`] shows it as it changes, [`why`] explains
 //! its connections, [`trace`] follows its packets, [`monitor`] keeps an eye on it, `web` serves that, and
-//! [`selftest`] tries it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead
+//! [`selftest`] tries it. [`doctor`] says what a host lacks, and [`preflight`] refuses by it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead
 //! servers, [`sweep`] forgets those that expired, [`log`] writes a line for each.
 
 pub mod agent;
@@ -16,6 +16,7 @@ mod compatibility;
 pub mod config;
 pub mod control;
 pub mod dataplane;
+pub mod doctor;
 pub mod health;
 pub mod kind;
 pub mod local;

@@ -153,6 +153,7 @@ impl Observer {
             interface: self.status.interface.clone(),
             mode: self.status.mode.clone(),
             mode_reason: self.status.mode_reason.clone(),
+            confirm_within: self.status.confirm_by.map(clock::until_millis),
             agent: self.agent(),
             frontends: frontends.map(|status| self.frontend(status, &present)).collect::<Result<_, _>>()?,
             servers: servers.map(|status| self.server(status, &present)).collect::<Result<_, _>>()?,

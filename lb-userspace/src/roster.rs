@@ -50,6 +50,7 @@ impl Roster {
             interface: interface.name.clone(),
             mode: before.mode.clone(),
             mode_reason: before.mode_reason.clone(),
+            confirm_by: before.confirm_by,
             frontends: frontend_statuses(config, frontends, before),
             servers: server_statuses(config, servers, before),
         };
@@ -87,6 +88,11 @@ impl Roster {
     pub fn set_attached(&mut self, attached: &Attached) {
         self.status.mode = attached.mode.to_string();
         self.status.mode_reason.clone_from(&attached.reason);
+    }
+
+    /// Until when the start has to be confirmed, in ms of `CLOCK_MONOTONIC`.
+    pub fn set_confirm_by(&mut self, time: Option<u64>) {
+        self.status.confirm_by = time;
     }
 
     /// The program is not attached any more, because its interface is gone. Why it was attached so is

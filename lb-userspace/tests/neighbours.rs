@@ -333,8 +333,15 @@ fn servers_elsewhere_are_refused() {
             result.err().expect("an error").to_string()
         };
         let elsewhere = error(Ipv4Addr::new(198, 18, 70, 5)).await;
-        assert_eq!(elsewhere, "server 198.18.70.5 is reached by interface \"other0\", not by \"lb0\"");
-        assert_eq!(error(BALANCER).await, "server 198.18.50.1 is an address of this host");
+        assert_eq!(
+            elsewhere,
+            "server 198.18.70.5 is reached by interface \"other0\", not by \"lb0\"; set `interface = \"other0\"`, or give \
+             it a route: `ip route add 198.18.70.5 dev lb0`"
+        );
+        assert_eq!(
+            error(BALANCER).await,
+            "server 198.18.50.1 is an address of this host; use a server on another host"
+        );
         let nowhere = error(Ipv4Addr::new(198, 18, 99, 1)).await;
         assert!(
             nowhere.starts_with("there is no route to server 198.18.99.1: Network is unreachable"),

@@ -23,6 +23,7 @@ impl Agent {
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), Complaint> {
         let outcome = match &command {
             Command::Server { backend, name, change } => self.change_server(backend, name, *change),
+            Command::Confirm => self.confirm().await,
             Command::Reload => self.reload().await.map_err(|error| not_reloaded(&error)),
         };
         outcome.inspect_err(|complaint| warn!("refused `{command}`: {complaint}"))

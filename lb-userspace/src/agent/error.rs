@@ -1,5 +1,8 @@
 //! Why the agent does not start, or does not reload.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use crate::compatibility::Incompatible;
 use crate::config;
 use crate::control::{Refusal, StartError};
@@ -47,6 +50,19 @@ pub enum Error {
     /// Something with the kernel.
     #[error(transparent)]
     Dataplane(#[from] dataplane::Error),
+    /// A data plane that runs already would be put at risk for nothing.
+    #[error(
+        "--confirm takes back what a start has attached, and the data plane at {path} was there before; \
+         leave --confirm out to take it over, or give `--fresh` too: that ends its connections",
+        path = .0.display()
+    )]
+    NothingToTakeBack(PathBuf),
+    /// The start was not confirmed in time.
+    #[error(
+        "no `xlb confirm` came within {}: the data plane was taken down again, as --confirm has it",
+        humantime::format_duration(*.0)
+    )]
+    Unconfirmed(Duration),
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] std::io::Error),
@@ -64,7 +80,9 @@ impl Error {
             | Self::Authorities(_)
             | Self::Attach(_)
             | Self::Socket(_)
-            | Self::Web(_) => Kind::Environment,
+            | Self::Web(_)
+            | Self::NothingToTakeBack(_) => Kind::Environment,
+            Self::Unconfirmed(_) => Kind::Unconfirmed,
             Self::Neighbours(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
             Self::Signals(_) => Kind::Failed,

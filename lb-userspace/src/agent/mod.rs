@@ -1,6 +1,7 @@
 //! The agent: brings the data plane up or takes it over, keeps it right, and leaves it as it is told.
 
 mod command;
+mod confirmation;
 mod error;
 mod logging;
 mod notes;
@@ -12,6 +13,7 @@ mod start;
 mod stop;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -37,7 +39,9 @@ use crate::socket::{Listener, Request, Service};
 use crate::stats::Ledger;
 use crate::web::{Bound, Proof, Sources, Web};
 
+use self::confirmation::Trial;
 use self::resets::Resets;
+use self::serve::End;
 use self::slow_start::SlowStarts;
 
 pub use error::Error;
@@ -58,6 +62,8 @@ pub struct Options {
     pub on_stop: Option<OnStop>,
     /// Whether a data plane that is there is taken down first.
     pub fresh: bool,
+    /// How long a start waits to be confirmed before it takes back what it has done; none if it need not be.
+    pub confirm: Option<Duration>,
     /// The data plane's eBPF object.
     pub object: &'static [u8],
 }
@@ -72,6 +78,8 @@ struct Agent {
     ticker: Ticker,
     resolver: Resolver,
     host_clients: HostClients,
+    /// None once the start needs no confirmation any more.
+    trial: Option<Trial>,
     checks: plan::Checks,
     watches: plan::Watches,
     checker: Option<Checker>,
@@ -111,7 +119,7 @@ struct Outputs {
 pub async fn run(options: Options) -> Result<(), Error> {
     let loaded = Loaded::load(&options.config)?;
     warn_of(&options, &loaded);
-    let fit = preflight::check(&loaded.config.interface, plan::mode(&loaded.config), &options.pins).await?;
+    let fit = preflight::check(&loaded.config, &options.pins, options.object).await?;
     check_host(&loaded, &fit.interface)?;
     let checks = plan::checks(&loaded.config)?;
     let proof = Proof::read(&loaded.config)?;
@@ -125,7 +133,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let (neighbour_sender, neighbours) = mpsc::channel(QUEUE);
     let mut inputs = Inputs { signals, health, neighbours, requests };
     let outputs = Outputs { health: health_sender, neighbours: neighbour_sender };
-    let mut agent = Agent::start(options, loaded.config, fit, outputs, &mut inputs).await?;
+    let mut agent = Box::pin(Agent::start(options, loaded.config, fit, outputs, &mut inputs)).await?;
     agent.checks = checks;
     let monitor = match Monitor::open(&agent.options.pins, agent.ledger.clone()) {
         Ok(monitor) => monitor,
@@ -140,9 +148,15 @@ pub async fn run(options: Options) -> Result<(), Error> {
         Sources { watched: monitor.clone(), pulse: agent.pulse.clone(), requests: request_sender.clone() };
     listener.serve(Service { requests: request_sender, watched: monitor, timeout });
     agent.web = Some(Web::serve(sources, bound, &agent.config, proof));
-    let signal = agent.serve(&mut inputs).await;
+    let end = agent.serve(&mut inputs).await;
     drop(listener);
-    Box::pin(agent.stop(signal)).await
+    match end {
+        End::Signal(name) => Box::pin(agent.stop(name)).await,
+        End::Unconfirmed(window) => {
+            Box::pin(agent.stop("no confirmation")).await?;
+            Err(Error::Unconfirmed(window))
+        }
+    }
 }
 
 /// The control socket, by the command line and the configuration.

@@ -9,7 +9,7 @@ use lb_common::tcp::State;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::{Agent, Error, Inputs, Signal, complain, slow_start};
+use super::{Agent, Error, Inputs, Signal, complain, confirmation, slow_start};
 use crate::config::logging::Level;
 use crate::control::{Portion, WantedFrontend};
 use crate::dataplane::reports::Reports;
@@ -32,10 +32,18 @@ const EXPIRY: Duration = Duration::from_secs(5);
 /// How often the shares of servers that start slowly grow.
 const GROWTH: Duration = Duration::from_secs(1);
 
+/// Why the main loop ends.
+pub(super) enum End {
+    /// A signal of this name.
+    Signal(&'static str),
+    /// The start was not confirmed within this time.
+    Unconfirmed(Duration),
+}
+
 impl Agent {
-    /// Follows events until a signal to end comes, and returns its name. Nothing else ends it: a
-    /// balancer that forwards is worth more than one that has taken in every event.
-    pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> &'static str {
+    /// Follows events until a signal to end comes, or the time to confirm the start is over. Nothing else
+    /// ends it: a balancer that forwards is worth more than one that has taken in every event.
+    pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> End {
         let mut failed_connects = self.failed_connects();
         self.follow_health();
         self.resume_resets();
@@ -53,9 +61,10 @@ impl Agent {
         loop {
             tokio::select! {
                 signal = inputs.signals.next() => match signal {
-                    Signal::End(name) => return name,
+                    Signal::End(name) => return End::Signal(name),
                     Signal::Reload => complain(self.reload().await),
                 },
+                window = confirmation::expired(self.trial.as_ref()) => return End::Unconfirmed(window),
                 Some(event) = inputs.health.recv() => self.on_health(&event),
                 Some(event) = inputs.neighbours.recv() => complain(self.on_neighbour(event)),
                 Some(failed) = next(&mut failed_connects) => {

@@ -15,7 +15,7 @@ use super::{Agent, Error, Inputs, Options, Outputs, complain};
 use crate::compatibility::{self, Running};
 use crate::config::Config;
 use crate::control::Control;
-use crate::dataplane::attach::{self, Attached, Mode, WantedMode};
+use crate::dataplane::attach::{self, Attached, Mode, Stay, WantedMode};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::object::{self, Sizes};
 use crate::dataplane::pins::{Claim, Found, Pins};
@@ -59,6 +59,9 @@ impl Agent {
     ) -> Result<Self, Error> {
         let Fit { interface, claim } = fit;
         match options.pins.find()? {
+            Found::DataPlane if !options.fresh && options.confirm.is_some() => {
+                Err(Error::NothingToTakeBack(options.pins.directory().to_owned()))
+            }
             Found::DataPlane if !options.fresh => {
                 Self::adopt(options, config, &interface, claim, outputs).await
             }
@@ -119,8 +122,10 @@ impl Agent {
         // From now on `xlb detach` knows whose this is.
         agent.publish()?;
         agent.await_next_hops(&mut inputs.neighbours).await?;
-        agent.host_clients.start(&mut ebpf, &agent.options.pins);
-        agent.attach(&mut ebpf, interface)?;
+        let stay = agent.begin_trial();
+        agent.host_clients.start(&mut ebpf, &agent.options.pins, stay);
+        let attached = agent.attach(&mut ebpf, interface, stay)?;
+        agent.hold(attached);
         Ok(agent)
     }
 
@@ -160,7 +165,7 @@ impl Agent {
         let mut agent = Self::assemble(options, config, claim, outputs.health, parts);
         agent.slow_starts = slow_starts;
         agent.publish()?;
-        agent.host_clients.start(&mut ebpf, &agent.options.pins);
+        agent.host_clients.start(&mut ebpf, &agent.options.pins, Stay::Pinned);
         if let Some(mode) = attached {
             attach::swap(&mut ebpf, interface, mode, &agent.options.pins)?;
             agent.options.pins.pin_program(&mut ebpf, mode.program())?;
@@ -191,6 +196,7 @@ impl Agent {
             ticker,
             resolver,
             host_clients,
+            trial: None,
             checks: Vec::new(),
             watches: plan::Watches::new(),
             checker: None,
@@ -214,7 +220,8 @@ impl Agent {
     /// Attaches a program again if the interface has lost its own.
     pub(super) fn attach_if_lost(&mut self, interface: &Interface) -> Result<(), Error> {
         let pins = &self.options.pins;
-        // While the start waits for next hops nothing is attached yet, and it attaches last.
+        // While the start waits for next hops nothing is attached yet, and it attaches last. What is on trial
+        // is attached again once it is confirmed.
         if pins.find()? != Found::DataPlane {
             return Ok(());
         }
@@ -239,14 +246,21 @@ impl Agent {
     fn attach_again(&mut self, ebpf: &mut Ebpf, interface: &Interface) -> Result<(), Error> {
         let name = &interface.name;
         warn!("{name} has lost its program (was the interface made anew?); attaching it again");
-        self.attach(ebpf, interface)
+        self.attach(ebpf, interface, Stay::Pinned).map(drop)
     }
 
     /// Attaches the program as the configuration wants it.
-    fn attach(&mut self, ebpf: &mut Ebpf, interface: &Interface) -> Result<(), Error> {
-        let attached = attach::attach(ebpf, interface, plan::mode(&self.config), &self.options.pins)?;
+    fn attach(
+        &mut self,
+        ebpf: &mut Ebpf,
+        interface: &Interface,
+        stay: Stay,
+    ) -> Result<Option<attach::Trial>, Error> {
+        let wanted = plan::mode(&self.config);
+        let (attached, trial) = attach::attach(ebpf, interface, wanted, &self.options.pins, stay)?;
         self.options.pins.pin_program(ebpf, attached.mode.program())?;
-        self.attached(interface, &attached)
+        self.attached(interface, &attached)?;
+        Ok(trial)
     }
 
     /// Says how the program is attached.

@@ -2,6 +2,7 @@
 
 use tracing::info;
 
+use super::confirmation::Trial;
 use super::{Agent, Error, complain};
 use crate::config::model::OnStop;
 use crate::dataplane::attach;
@@ -11,7 +12,9 @@ impl Agent {
     /// Leaves the data plane as it is wished.
     pub(super) async fn stop(mut self, signal: &str) -> Result<(), Error> {
         std::mem::replace(&mut self.log, Log::new(None)).finish().await;
-        match self.options.on_stop.unwrap_or(self.config.on_stop) {
+        // Nothing is kept that nobody has confirmed.
+        let wanted = if self.trial.is_some() { Some(OnStop::Remove) } else { self.options.on_stop };
+        match wanted.unwrap_or(self.config.on_stop) {
             OnStop::Keep => {
                 info!("{signal}: the data plane goes on without an agent");
                 Ok(())
@@ -23,8 +26,11 @@ impl Agent {
         }
     }
 
-    async fn remove(self) -> Result<(), Error> {
-        let program = self.options.pins.linked_program();
+    async fn remove(mut self) -> Result<(), Error> {
+        let on_trial = self.trial.take();
+        let program = on_trial.as_ref().map_or_else(|| self.options.pins.linked_program(), Trial::program);
+        drop(on_trial);
+        self.host_clients.let_go();
         let removed = self.options.pins.clear().map(drop).map_err(Error::from);
         attach::until_detached(program, &self.config.interface).await;
         let released = self.resolver.release().await.map_err(Error::from);

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::doctor::Severity;
 use crate::kind::Kind;
 use crate::socket::{Complaint, NoAnswer};
 use crate::{agent, config, dataplane, neighbours, preflight};
@@ -48,6 +49,9 @@ pub enum Error {
     /// There is no terminal to draw on.
     #[error("xlb top needs a terminal; `xlb stats --watch` writes to pipes and files")]
     NotATerminal,
+    /// The doctor has warnings, or worse.
+    #[error("the worst finding is: {0}")]
+    Doctor(Severity),
     /// Something does not work.
     #[error("{failed} of {checks} checks failed")]
     Selftest {
@@ -66,14 +70,20 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Config(_) | Self::NotACommand(_) | Self::Password(_) => Kind::Wrong,
+            Self::Config(_) | Self::NotACommand(_) | Self::Password(_) | Self::Doctor(Severity::Fatal) => {
+                Kind::Wrong
+            }
             Self::NoAnswer(_) | Self::NotRoot(_) | Self::NotATerminal => Kind::Environment,
             Self::Agent(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
             Self::Neighbours(error) => error.kind(),
             Self::Trace(error) => error.kind(),
             Self::Refused(complaint) => complaint.kind,
-            Self::AgentStays(_) | Self::Interrupted(_) | Self::Selftest { .. } | Self::Io(_) => Kind::Failed,
+            Self::Doctor(_)
+            | Self::AgentStays(_)
+            | Self::Interrupted(_)
+            | Self::Selftest { .. }
+            | Self::Io(_) => Kind::Failed,
         }
     }
 

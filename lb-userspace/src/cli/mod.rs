@@ -1,8 +1,10 @@
 //! The commands of `xlb`, one in a module.
 
 pub mod check;
+pub mod confirm;
 pub mod connections;
 pub mod detach;
+pub mod doctor;
 mod error;
 pub mod hash_password;
 pub mod import;
@@ -46,7 +48,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Confirm(confirm::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Stats(stats::Args),
     Connections(connections::Args),
     Top(top::Args),
@@ -69,7 +73,9 @@ impl Cli {
         let socket_to_ask = socket.unwrap_or(Path::new(Socket::DEFAULT_PATH));
         let outcome = match &self.command {
             Command::Run(args) => run::run(args, &pins, socket, object),
+            Command::Confirm(args) => confirm::run(args, socket_to_ask),
             Command::Check(args) => check::run(args),
+            Command::Doctor(args) => doctor::run(args, &pins, object),
             Command::Stats(args) => stats::run(args, &pins),
             Command::Connections(args) => connections::run(args, &pins),
             Command::Top(args) => top::run(args, &pins, socket_to_ask),
@@ -85,6 +91,8 @@ impl Cli {
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+            // The findings have said it.
+            Err(Error::Doctor(worst)) => ExitCode::from(worst.exit_code()),
             Err(error) => {
                 // Whoever would read it may be gone, as a terminal that has hung up.
                 let _ = writeln!(stderr(), "{}", describe(&error));

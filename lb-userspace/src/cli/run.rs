@@ -2,13 +2,13 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Error;
 use crate::config::Loaded;
 use crate::config::model::OnStop;
 use crate::dataplane::attach;
 use crate::dataplane::pins::Pins;
-use crate::neighbours::Interface;
 use crate::{agent, plan, preflight};
 
 /// Start forwarding, or take over what an earlier agent has left, and keep it right until SIGTERM or
@@ -27,8 +27,15 @@ pub struct Args {
     #[arg(long)]
     fresh: bool,
 
+    /// Take all down again unless `xlb confirm` comes within this time, such as 60s
+    ///
+    /// For a host that a mistake could cut off: whatever ends the agent meanwhile, nothing stays attached.
+    /// Without a confirmation it ends with exit code 4.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    confirm: Option<Duration>,
+
     /// Only say how the program would be attached to the interface, and why
-    #[arg(long, conflicts_with_all = ["fresh", "on_stop"])]
+    #[arg(long, conflicts_with_all = ["fresh", "on_stop", "confirm"])]
     explain_mode: bool,
 }
 
@@ -49,6 +56,7 @@ pub fn run(args: &Args, pins: &Pins, socket: Option<&Path>, object: &'static [u8
         socket: socket.map(ToOwned::to_owned),
         on_stop: args.on_stop,
         fresh: args.fresh,
+        confirm: args.confirm,
         object,
     };
     Ok(runtime.block_on(agent::run(options))?)
@@ -57,7 +65,7 @@ pub fn run(args: &Args, pins: &Pins, socket: Option<&Path>, object: &'static [u8
 /// Looks at the interface, and attaches nothing.
 async fn explain_mode(args: &Args) -> Result<(), Error> {
     let Loaded { config, .. } = Loaded::load(&args.config)?;
-    let interface = Interface::lookup(&config.interface).await.map_err(preflight::Error::from)?;
+    let interface = preflight::interface(&config).await?;
     Ok(writeln!(stdout(), "{}", attach::choose(plan::mode(&config), &interface))?)
 }
 

@@ -25,6 +25,27 @@ pub struct HostFacts {
     pub reserved_ports: Vec<PortRange>,
 }
 
+impl HostFacts {
+    /// The ports of a range that the kernel may give to the host's own connections.
+    #[must_use]
+    pub fn taken(&self, ports: PortRange) -> Option<PortRange> {
+        let overlap = ports.intersection(self.local_ports)?;
+        let is_reserved = |port| self.reserved_ports.iter().any(|reserved| reserved.contains(port));
+        (!(overlap.first()..=overlap.last()).all(is_reserved)).then_some(overlap)
+    }
+}
+
+/// What a host may not agree with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// An address of ours is on the interface.
+    Address,
+    /// A server is on another host.
+    Server,
+    /// The kernel leaves the NAT ports alone.
+    NatPorts,
+}
+
 /// The settings that the host must agree with.
 #[derive(Debug)]
 pub(super) struct Claims {
@@ -64,16 +85,15 @@ impl Claims {
     }
 
     /// Everything that the host does not agree with.
-    pub fn problems(&self, facts: &HostFacts) -> Vec<Problem> {
-        let mut problems: Vec<Problem> =
-            self.binds.iter().filter_map(|bind| self.foreign(&bind.place, *bind.value.ip(), facts)).collect();
-        let nat_addresses = self.nat_addresses.iter();
-        problems
-            .extend(nat_addresses.filter_map(|address| self.foreign(&address.place, address.value, facts)));
+    pub fn problems(&self, facts: &HostFacts) -> Vec<(Claim, Problem)> {
+        let binds = self.binds.iter().map(|bind| (&bind.place, *bind.value.ip()));
+        let addresses = binds.chain(self.nat_addresses.iter().map(|address| (&address.place, address.value)));
+        let foreign = addresses.filter_map(|(place, address)| self.foreign(place, address, facts));
+        let mut problems: Vec<_> = foreign.map(|problem| (Claim::Address, problem)).collect();
         let local = |server: &&Located<SocketAddrV4>| facts.interface_addresses.contains(server.value.ip());
-        problems
-            .extend(self.servers.iter().filter(local).map(|server| validate::on_this_host(&server.place)));
-        problems.extend(self.taken_ports(facts));
+        let local = self.servers.iter().filter(local).map(|server| validate::on_this_host(&server.place));
+        problems.extend(local.map(|problem| (Claim::Server, problem)));
+        problems.extend(self.taken_ports(facts).map(|problem| (Claim::NatPorts, problem)));
         problems
     }
 
@@ -113,11 +133,7 @@ impl Claims {
 
     /// NAT ports that the kernel may give to the host's own connections.
     fn taken_ports(&self, facts: &HostFacts) -> Option<Problem> {
-        let overlap = self.nat_ports.value.intersection(facts.local_ports)?;
-        let is_reserved = |port| facts.reserved_ports.iter().any(|reserved| reserved.contains(port));
-        if (overlap.first()..=overlap.last()).all(is_reserved) {
-            return None;
-        }
+        let overlap = facts.taken(self.nat_ports.value)?;
         let finding = format!(
             "the kernel may give the ports {overlap} to the host's own connections (ip_local_port_range is {})",
             facts.local_ports

@@ -29,7 +29,7 @@ use std::io;
 use std::path::Path;
 
 pub use self::facts::interface_with;
-pub use self::host::HostFacts;
+pub use self::host::{Claim, HostFacts};
 pub use self::model::Config;
 pub use self::ports::{NotARange, PortRange};
 pub use self::prefix::Prefix;
@@ -97,7 +97,19 @@ impl Loaded {
 
     /// Compares the configuration with its host.
     pub fn check_host(&self, facts: &HostFacts) -> Result<(), Problems> {
-        self.outcome(self.claims.problems(facts))
+        self.outcome(self.claims.problems(facts).into_iter().map(|(_, problem)| problem).collect())
+    }
+
+    /// The same one by one, each with what the host does not agree with.
+    #[must_use]
+    pub fn disagreements(&self, facts: &HostFacts) -> Vec<(Claim, Problem)> {
+        self.claims.problems(facts)
+    }
+
+    /// The name of its file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// Looks at the files that the configuration names: whether they are there and hold what they

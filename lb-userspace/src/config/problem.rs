@@ -19,11 +19,16 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.line, self.key)?;
-        if let Some(value) = &self.value {
-            write!(f, " = {value}")?;
-        }
-        write!(f, ": {}; {}", self.finding, self.remedy)
+        write!(f, "{}; {}", self.located(), self.remedy)
+    }
+}
+
+impl Problem {
+    /// Where it is and what is wrong, without what to do.
+    #[must_use]
+    pub fn located(&self) -> String {
+        let value = self.value.as_ref().map(|value| format!(" = {value}")).unwrap_or_default();
+        format!("{}: {}{value}: {}", self.line, self.key, self.finding)
     }
 }
 
@@ -44,6 +49,12 @@ impl Problems {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// The file's name.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The problems, by line.

@@ -10,6 +10,7 @@ pub mod endings;
 pub mod local_sockets;
 pub mod maps;
 mod memory;
+pub mod need;
 pub mod object;
 pub mod occupancy;
 pub mod pins;

@@ -31,6 +31,9 @@ const LINK: &str = "link";
 const FILTER: &str = "filter_";
 const FILTER_WITH_QDISC: &str = "clsact_";
 
+/// What stands before such a name while the filter's program is on trial.
+const ON_TRIAL: &str = "trial_";
+
 /// Behind the name of a pin that is to replace another; names with a dot are not allowed there.
 const NEXT: &str = "_next";
 
@@ -59,6 +62,8 @@ pub enum Hold {
     Link(FdLink),
     /// A filter in TC.
     Filter(Filter),
+    /// Nothing that is pinned: the program is on trial, or on no interface.
+    Nothing,
 }
 
 /// What there is in a directory of pins.
@@ -66,7 +71,8 @@ pub enum Hold {
 pub enum Found {
     /// Nothing.
     Nothing,
-    /// What is left of a start that was killed before it attached anything: nothing is forwarded.
+    /// What is left of a start that was killed before it attached anything, or before it was confirmed:
+    /// nothing is forwarded. Or what belongs to an agent that is not so far yet, and lives.
     Ruins,
     /// A data plane.
     DataPlane,
@@ -90,7 +96,8 @@ impl Pins {
         match fs::read_dir(&self.directory) {
             Ok(mut entries) => Ok(match entries.next() {
                 None => Found::Nothing,
-                Some(_) if self.has_link(LINK) || self.filter()?.is_some() => Found::DataPlane,
+                Some(_) if self.has_link(LINK) => Found::DataPlane,
+                Some(_) if self.filter()?.is_some_and(|filter| !filter.on_trial) => Found::DataPlane,
                 Some(_) => Found::Ruins,
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
@@ -197,6 +204,9 @@ impl Pins {
         if let Some(filter) = self.filter()? {
             return Ok(Hold::Filter(filter));
         }
+        if !self.has_link(LINK) {
+            return Ok(Hold::Nothing);
+        }
         Ok(Hold::Link(PinnedLink::from_pin(self.directory.join(LINK))?.into()))
     }
 
@@ -262,6 +272,11 @@ impl Pins {
     /// What the kernel tells of a pinned program.
     pub fn program_info(&self, name: &'static str) -> Result<ProgramInfo, Error> {
         ProgramInfo::from_pin(self.directory.join(name)).map_err(|source| Error::Program { name, source })
+    }
+
+    /// Opens a pinned program of TC.
+    pub fn classifier(&self, name: &'static str) -> Result<SchedClassifier, Error> {
+        SchedClassifier::from_pin(self.directory.join(name)).map_err(|source| Error::Program { name, source })
     }
 
     /// Opens the pinned clock of the packet path.
@@ -330,15 +345,17 @@ impl Drop for Claim {
     }
 }
 
-fn filter_name(Filter { interface, with_qdisc }: Filter) -> String {
-    format!("{}{interface}", if with_qdisc { FILTER_WITH_QDISC } else { FILTER })
+fn filter_name(Filter { interface, with_qdisc, on_trial }: Filter) -> String {
+    let trial = if on_trial { ON_TRIAL } else { "" };
+    format!("{trial}{}{interface}", if with_qdisc { FILTER_WITH_QDISC } else { FILTER })
 }
 
 /// The filter that a pin of this name tells of.
 fn named_filter(name: &str) -> Option<Filter> {
+    let (name, on_trial) = name.strip_prefix(ON_TRIAL).map_or((name, false), |name| (name, true));
     let number = |prefix| name.strip_prefix(prefix).and_then(|number: &str| number.parse().ok());
-    let plain = number(FILTER).map(|interface| Filter { interface, with_qdisc: false });
-    plain.or_else(|| number(FILTER_WITH_QDISC).map(|interface| Filter { interface, with_qdisc: true }))
+    let filter = |with_qdisc| move |interface| Filter { interface, with_qdisc, on_trial };
+    number(FILTER).map(filter(false)).or_else(|| number(FILTER_WITH_QDISC).map(filter(true)))
 }
 
 /// Removes a file, and tells whether there was one.
@@ -356,14 +373,13 @@ mod tests {
 
     #[test]
     fn a_filter_is_known_by_the_name_of_its_pin() {
-        for filter in
-            [Filter { interface: 2, with_qdisc: false }, Filter { interface: u32::MAX, with_qdisc: true }]
-        {
+        let filter = |interface, with_qdisc, on_trial| Filter { interface, with_qdisc, on_trial };
+        for filter in [filter(2, false, false), filter(u32::MAX, true, false), filter(3, true, true)] {
             assert_eq!(named_filter(&filter_name(filter)), Some(filter));
         }
         // One that was to replace another is none.
-        let next = format!("{}{NEXT}", filter_name(Filter { interface: 2, with_qdisc: true }));
-        for other in ["link", "filter_", "filter_eth0", &next] {
+        let next = format!("{}{NEXT}", filter_name(filter(2, true, false)));
+        for other in ["link", "filter_", "filter_eth0", "trial_2", &next] {
             assert_eq!(named_filter(other), None, "{other}");
         }
     }

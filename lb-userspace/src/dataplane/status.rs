@@ -29,6 +29,9 @@ pub struct Status {
     /// Why this one.
     #[serde(default)]
     pub mode_reason: String,
+    /// Until when the start has to be confirmed, in ms of `CLOCK_MONOTONIC`; none if it need not be.
+    #[serde(default)]
+    pub confirm_by: Option<u64>,
     /// In the order of the configuration; behind them those that are leaving.
     pub frontends: Vec<FrontendStatus>,
     /// In the order of the configuration; behind them those that are leaving.
@@ -274,6 +277,9 @@ pub struct StatusBoard {
     memory: u64,
 }
 
+/// Bytes of the whole map.
+pub(super) const BYTES: u64 = 2 * size_of::<Page>() as u64;
+
 impl StatusBoard {
     /// Makes an empty board, pinned at `path`.
     pub(super) fn create(path: &Path) -> Result<Self, Error> {
@@ -404,6 +410,7 @@ mod tests {
             interface: "i".repeat(15),
             mode: "generic".to_owned(),
             mode_reason: "r".repeat(1000),
+            confirm_by: Some(u64::MAX),
             frontends: vec![frontend; MAX_FRONTENDS as usize],
             servers: vec![server; MAX_SERVERS as usize],
         };

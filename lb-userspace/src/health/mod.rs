@@ -17,6 +17,7 @@ pub mod report;
 pub mod state;
 pub mod tls;
 
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,11 @@ pub enum Probe {
     Tcp,
     /// Asks for a page.
     Https(Arc<Page>),
+}
+
+/// Checks a server once.
+pub(crate) async fn try_once(server: SocketAddrV4, how: Check) -> CheckResult {
+    check::run(server, how).await
 }
 
 impl Probe {

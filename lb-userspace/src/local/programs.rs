@@ -33,19 +33,27 @@ pub fn load(ebpf: &mut Ebpf) -> Result<(), Error> {
     Ok(())
 }
 
-/// Attaches the loaded programs to a cgroup and pins their links, in place of those of another agent
-/// or of another cgroup, if there are any.
-///
-/// There is no moment without a program. For one moment both may run: a connection that the first
-/// has turned to a server is none to a frontend any more, so the second leaves it alone and nothing
-/// is counted twice.
-pub fn attach(ebpf: &mut Ebpf, pins: &Pins, cgroup: &Path) -> Result<(), Error> {
+/// A link, and the name of its pin.
+pub type Link = (&'static str, FdLink);
+
+/// Attaches the loaded programs to a cgroup.
+pub fn attach(ebpf: &mut Ebpf, cgroup: &Path) -> Result<Vec<Link>, Error> {
     let file = File::open(cgroup).map_err(|source| Error::Cgroup { path: cgroup.to_owned(), source })?;
     // Connections last: whoever has one can ask for its peer.
     let mut links = Vec::with_capacity(PROGRAMS.len());
     for (name, link) in PROGRAMS.into_iter().rev() {
         links.push((link, attach_one(program(ebpf, name)?, name, &file, cgroup)?));
     }
+    Ok(links)
+}
+
+/// Pins the links of attached programs, in place of those of another agent or of another cgroup, if there
+/// are any.
+///
+/// There is no moment without a program. For one moment both may run: a connection that the first
+/// has turned to a server is none to a frontend any more, so the second leaves it alone and nothing
+/// is counted twice.
+pub fn pin(links: Vec<Link>, pins: &Pins) -> Result<(), Error> {
     for (name, link) in links {
         pins.replace_link(name, link)?;
     }

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use aya::Ebpf;
 use tracing::{info, warn};
 
+use super::programs::Link;
 use super::{Destroyer, Error, cgroup, programs};
 use crate::config::Config;
+use crate::dataplane::attach::Stay;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Pins;
 
@@ -18,6 +20,8 @@ pub struct HostClients {
     /// Where the programs are to be attached; none if they cannot be.
     cgroup: Option<PathBuf>,
     destroyer: Destroyer,
+    /// What holds the programs while they are on trial.
+    on_trial: Vec<Link>,
 }
 
 impl HostClients {
@@ -25,20 +29,36 @@ impl HostClients {
     pub fn prepare(config: &Config, ebpf: &mut Ebpf) -> Self {
         let cgroup = config.host_clients.then(|| find_and_load(config, ebpf));
         let cgroup = cgroup.and_then(|found| found.inspect_err(complain).ok());
-        Self { is_wanted: config.host_clients, cgroup, destroyer: Destroyer::default() }
+        Self { is_wanted: config.host_clients, cgroup, destroyer: Destroyer::default(), on_trial: Vec::new() }
     }
 
     /// Attaches the programs, or takes off those of a former agent if none are wanted now. Those of a
     /// former agent stay where ours cannot be loaded.
-    pub fn start(&self, ebpf: &mut Ebpf, pins: &Pins) {
+    pub fn start(&mut self, ebpf: &mut Ebpf, pins: &Pins, stay: Stay) {
         let outcome = match &self.cgroup {
             None if self.is_wanted => return,
             None => programs::detach(pins),
-            Some(cgroup) => programs::attach(ebpf, pins, cgroup).inspect(|()| {
-                info!("balancing clients on this host, in the cgroup {}", cgroup.display());
-            }),
+            Some(cgroup) => programs::attach(ebpf, cgroup)
+                .and_then(|links| match stay {
+                    Stay::Pinned => programs::pin(links, pins),
+                    Stay::OnTrial => {
+                        self.on_trial = links;
+                        Ok(())
+                    }
+                })
+                .inspect(|()| info!("balancing clients on this host, in the cgroup {}", cgroup.display())),
         };
         let _ = outcome.inspect_err(complain);
+    }
+
+    /// Makes the programs stay that are on trial.
+    pub fn keep(&mut self, pins: &Pins) {
+        let _ = programs::pin(std::mem::take(&mut self.on_trial), pins).inspect_err(complain);
+    }
+
+    /// Takes them off their cgroup.
+    pub fn let_go(&mut self) {
+        self.on_trial.clear();
     }
 
     /// Ends the connections of this host's clients to a server, whose name is for the log.

@@ -4,7 +4,7 @@
 //! nobody but the kernel.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use lb_common::tcp::State;
@@ -67,6 +67,22 @@ impl SockDiag {
         Ok(sockets)
     }
 
+    /// The sockets that listen on IPv4 addresses, also those that listen on all of both families.
+    pub fn listeners(&self) -> io::Result<Vec<HostSocket>> {
+        let mut sockets = Vec::new();
+        for (family, id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
+            let request = InetRequest { states: StateFlags::LISTEN, ..request(family, id) };
+            self.line.send(SockDiagMessage::InetRequest(request), NLM_F_DUMP)?;
+            self.line.receive(|message| {
+                if let SockDiagMessage::InetResponse(response) = message {
+                    sockets.push(HostSocket::new(*response));
+                }
+            })?;
+        }
+        sockets.retain(|socket| socket.listens_on().is_some());
+        Ok(sockets)
+    }
+
     /// Ends a connection: its program gets `ECONNABORTED`, its peer a RST.
     pub fn destroy(&self, socket: &HostSocket) -> io::Result<()> {
         let InetResponseHeader { family, socket_id, .. } = &socket.header;
@@ -126,6 +142,21 @@ impl HostSocket {
         }
     }
 
+    /// Where it listens for IPv4 connections; `0.0.0.0` for all addresses.
+    pub fn listens_on(&self) -> Option<SocketAddrV4> {
+        match self.header.socket_id.source_address.to_canonical() {
+            IpAddr::V6(address) if address.is_unspecified() => {
+                Some(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, self.port()))
+            }
+            _ => self.local(),
+        }
+    }
+
+    /// Its number in the file systems of sockets, by which `/proc` shows whose it is.
+    pub fn inode(&self) -> u32 {
+        self.header.inode
+    }
+
     /// Its state, in the few that the packet path knows: one FIN leaves a connection established.
     pub fn state(&self) -> State {
         match self.header.state {
@@ -156,7 +187,7 @@ impl HostSocket {
 #[cfg(test)]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -177,6 +208,16 @@ mod tests {
         let mut cookies: Vec<_> = sockets().iter().map(HostSocket::cookie).collect();
         cookies.dedup();
         assert_eq!(cookies.len(), 2, "{cookies:?}");
+    }
+
+    #[test]
+    fn listeners_are_found_with_their_inodes() {
+        let (listener, address) = listener();
+        let listeners = SockDiag::open().unwrap().listeners().unwrap();
+        let found = listeners.iter().find(|socket| socket.listens_on() == Some(address)).expect("it listens");
+        let link =
+            std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&listener)));
+        assert_eq!(link.unwrap().to_str(), Some(format!("socket:[{}]", found.inode()).as_str()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The name of an interface's driver, as `ethtool -i` shows it.
+//! What `ethtool` shows of an interface: the name of its driver, and what is merged before anybody sees it.
 //!
 //! By ioctl and not from `/sys/class/net`, which shows the network namespace that was current when
 //! it was mounted, and nothing for interfaces without hardware.
@@ -14,6 +14,9 @@ use socket2::{Domain, Socket, Type};
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 /// `linux/ethtool.h`.
 const ETHTOOL_GDRVINFO: u32 = 3;
+const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETHTOOL_GGRO: u32 = 0x2b;
+const ETH_FLAG_LRO: u32 = 1 << 15;
 
 /// `struct ethtool_drvinfo` of `linux/ethtool.h`.
 #[repr(C)]
@@ -25,6 +28,36 @@ struct DriverInfo {
 }
 
 const _: () = assert!(size_of::<DriverInfo>() == 196);
+
+/// `struct ethtool_value` of `linux/ethtool.h`.
+#[repr(C)]
+struct Value {
+    command: u32,
+    data: u32,
+}
+
+/// What is merged of what comes in, before any program but native XDP sees it. None where the driver does
+/// not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Merging {
+    /// By the kernel, which can take it apart again.
+    pub gro: Option<bool>,
+    /// By the card, for good.
+    pub lro: Option<bool>,
+}
+
+impl Merging {
+    /// That of an interface.
+    #[must_use]
+    pub fn of(interface: &str) -> Self {
+        let value = |command| {
+            let mut value = Value { command, data: 0 };
+            query(interface, &mut value).ok().map(|()| value.data)
+        };
+        let flags = value(ETHTOOL_GFLAGS);
+        Self { gro: value(ETHTOOL_GGRO).map(|on| on != 0), lro: flags.map(|flags| flags & ETH_FLAG_LRO != 0) }
+    }
+}
 
 /// The driver's name; none if it does not give one.
 pub(super) fn name(interface: &str) -> io::Result<Option<String>> {
@@ -39,14 +72,15 @@ pub(super) fn name(interface: &str) -> io::Result<Option<String>> {
     }
 }
 
-fn query(interface: &str, info: &mut DriverInfo) -> Result<(), Errno> {
+/// Asks by a structure that begins with the command and is what the command expects.
+fn query<T>(interface: &str, info: &mut T) -> Result<(), Errno> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).map_err(|_| Errno::last())?;
     let mut request = libc::ifreq {
         ifr_name: interface_name(interface)?,
         ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: std::ptr::from_mut(info).cast() },
     };
-    // SAFETY: the request names a buffer that outlives the call and has the size that the kernel
-    // writes for ETHTOOL_GDRVINFO, and the name ends with a zero.
+    // SAFETY: the request names a buffer that outlives the call and is the structure that the kernel
+    // writes for its command, and the name ends with a zero.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
     Errno::result(result).map(drop)
 }

@@ -15,7 +15,10 @@ pub enum Error {
     #[error("interface {0:?} is not an Ethernet interface")]
     NotEthernet(String),
     /// A server is not reached through the balancer's interface.
-    #[error("server {server} is reached by interface {actual:?}, not by {wanted:?}")]
+    #[error(
+        "server {server} is reached by interface {actual:?}, not by {wanted:?}; set `interface = {actual:?}`, or \
+         give it a route: `ip route add {server} dev {wanted}`"
+    )]
     OtherInterface {
         /// The server.
         server: Ipv4Addr,
@@ -25,10 +28,12 @@ pub enum Error {
         actual: String,
     },
     /// A server is this host itself.
-    #[error("server {0} is an address of this host")]
+    #[error("server {0} is an address of this host; use a server on another host")]
     OwnAddress(Ipv4Addr),
     /// Nothing can be sent to the server.
-    #[error("there is no route to server {server}: {reason}")]
+    #[error(
+        "there is no route to server {server}: {reason}; give it one, such as `ip route add {server} via GATEWAY`"
+    )]
     NoRoute {
         /// The server.
         server: Ipv4Addr,

@@ -127,6 +127,19 @@ pub(super) async fn index(handle: &Handle, name: &str) -> Result<u32, Error> {
     Ok(link(handle, name).await?.header.index)
 }
 
+/// The names of the interfaces that have an IPv4 address, but for loopback.
+pub(super) async fn addressed(handle: &Handle) -> Result<Vec<String>, Error> {
+    let links: Vec<_> =
+        handle.link().get().execute().try_collect().await.map_err(Error::request("list the interfaces"))?;
+    let mut names = Vec::new();
+    for link in links.iter().filter(|link| !link.header.flags.contains(LinkFlags::Loopback)) {
+        if !addresses(handle, link.header.index).await?.is_empty() {
+            names.push(name(handle, link.header.index).await?);
+        }
+    }
+    Ok(names)
+}
+
 async fn link(handle: &Handle, name: &str) -> Result<LinkMessage, Error> {
     let no_interface = || Error::NoInterface(name.to_owned());
     let mut links = handle.link().get().match_name(name).execute();

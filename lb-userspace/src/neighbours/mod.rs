@@ -9,13 +9,17 @@ mod entry;
 mod error;
 mod features;
 mod interface;
+mod look;
 mod netlink;
 mod notice;
 mod resolver;
 mod route;
 mod table;
 
+pub use driver::Merging;
 pub use error::Error;
 pub use interface::{AttachedXdp, Interface, XdpMode};
+pub use look::WayTo;
+pub(crate) use look::{addressed, try_managed, ways};
 pub use resolver::{Event, Resolver, check_routes, release};
 pub use table::NextHop;

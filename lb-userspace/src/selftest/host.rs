@@ -1,6 +1,6 @@
-//! Whether the host around is as the data plane needs it, and the traps that can be seen from here.
+//! Whether the host around is as the data plane needs it, and the traps that can be seen from here. What
+//! the doctor checks, too, it checks for both.
 
-use std::fs;
 use std::io;
 use std::net::SocketAddrV4;
 
@@ -9,21 +9,24 @@ use lb_common::settings::Settings;
 use super::dataplane::mode;
 use super::{Area, Check, Outcome, Scene};
 use crate::config::{HostFacts, PortRange};
-use crate::dataplane::attach::Mode;
-use crate::local::sock_diag::{HostSocket, SockDiag};
+use crate::doctor::{Finding, Severity, interface as interfaces, ports};
 use crate::neighbours::Interface;
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Ok(interface) = &scene.interface {
         let settings = &scene.maps.setup.get().settings;
+        let checksums = interfaces::checksums(interface, mode(&scene.snapshot.mode));
+        let rp_filter = interfaces::strict_filter(&interface.name, interfaces::rp_filter(&interface.name));
         checks.push(link(interface, settings));
         checks.push(addresses(scene, interface));
-        checks.push(checksums(&scene.snapshot.mode, interface));
+        checks.push(shown("checksums", &checksums, Outcome::Note));
         checks.push(nat_ports(settings, HostFacts::read(&interface.name)));
-        checks.extend(strict_filter(interface));
+        checks.extend(rp_filter.map(|finding| shown("rp_filter", &finding, Outcome::Note)));
     }
-    checks.push(nat_ports_in_use(scene));
+    let servers = scene.snapshot.servers.iter().map(|server| server.address);
+    let taken = ports::taken(servers, |local| is_nat(&scene.maps.setup.get().settings, local));
+    checks.push(shown("ports in use", &ports::in_use(&taken), Outcome::Failed));
     checks
 }
 
@@ -31,23 +34,28 @@ fn check(subject: &str, outcome: Outcome, detail: impl Into<String>) -> Check {
     Check::new(Area::Host, subject, outcome, detail)
 }
 
+/// A finding of the doctor's; a warning is worth this.
+fn shown(subject: &str, finding: &Finding, warning: Outcome) -> Check {
+    let outcome = match finding.result {
+        Severity::Ok => Outcome::Ok,
+        Severity::Note => Outcome::Note,
+        Severity::Warning => warning,
+        Severity::Fatal => Outcome::Failed,
+    };
+    check(subject, outcome, finding.to_string())
+}
+
 /// Whether the interface works, and is still the one that the program was told about.
 fn link(interface: &Interface, settings: &Settings) -> Check {
     let Interface { name, mac, .. } = interface;
-    let (outcome, detail) = if !interface.is_up {
-        (Outcome::Failed, format!("{name} is down; bring it up: `ip link set dev {name} up`"))
-    } else if !interface.has_carrier {
-        (Outcome::Failed, format!("{name} has no carrier; is its cable connected?"))
-    } else if *mac != settings.mac {
+    let finding = interfaces::link(interface);
+    if finding.result == Severity::Ok && *mac != settings.mac {
         let told = settings.mac;
-        (
-            Outcome::Failed,
-            format!("{name} has the address {mac} now, the program was told {told}; restart the agent"),
-        )
-    } else {
-        (Outcome::Ok, format!("{name} is up, {mac}, MTU {}", interface.mtu))
-    };
-    check("interface", outcome, detail)
+        let detail =
+            format!("{name} has the address {mac} now, the program was told {told}; restart the agent");
+        return check("interface", Outcome::Failed, detail);
+    }
+    shown("interface", &finding, Outcome::Failed)
 }
 
 /// Whether the frontends' addresses are the host's.
@@ -72,76 +80,13 @@ fn addresses(scene: &Scene, interface: &Interface) -> Check {
     )
 }
 
-/// Checksums that a peer on the same machine has left to a network card that does not exist.
-fn checksums(name: &str, interface: &Interface) -> Check {
-    let driver = interface.driver.as_deref().unwrap_or("unknown driver");
-    if interface.leaves_checksums() && mode(name).is_some_and(Mode::leaves_checksums) {
-        let detail = format!(
-            "{driver} in {name} mode: frames from this machine's other guests may come with unfinished \
-             checksums and be forwarded so; set `mode = \"tc\"`, or turn that off at their end \
-             (`ethtool -K DEV tx off`)"
-        );
-        return check("checksums", Outcome::Note, detail);
-    }
-    check("checksums", Outcome::Ok, format!("{driver} in {name} mode"))
-}
-
 /// Whether the kernel leaves the NAT ports to us.
 fn nat_ports(settings: &Settings, facts: io::Result<HostFacts>) -> Check {
     let nat = PortRange::new(settings.nat_first, settings.nat_first + (settings.nat_ports.max(1) - 1));
     let (Some(nat), Ok(facts)) = (nat, facts) else {
         return check("NAT ports", Outcome::Failed, "the host does not tell its ports; is /proc mounted?");
     };
-    let is_reserved = |port| facts.reserved_ports.iter().any(|reserved| reserved.contains(port));
-    let overlap = nat.intersection(facts.local_ports);
-    let taken = overlap.filter(|overlap| !(overlap.first()..=overlap.last()).all(is_reserved));
-    match taken {
-        None => {
-            check("NAT ports", Outcome::Ok, format!("{nat}, apart from the host's own {}", facts.local_ports))
-        }
-        Some(taken) => check(
-            "NAT ports",
-            Outcome::Failed,
-            format!(
-                "the kernel may give {taken} to the host's own connections; reserve them: \
-                 `sysctl -w net.ipv4.ip_local_reserved_ports={taken}`"
-            ),
-        ),
-    }
-}
-
-/// Whether a program of this host talks to a server from one of the NAT ports: its replies are ours.
-fn nat_ports_in_use(scene: &Scene) -> Check {
-    let subject = "ports in use";
-    match first_in_use(scene) {
-        Ok(None) => check(subject, Outcome::Ok, "no program of this host talks to a server from a NAT port"),
-        Ok(Some((local, server))) => check(
-            subject,
-            Outcome::Failed,
-            format!(
-                "a program of this host uses the NAT port {port} of {address} to {server}, and its answers \
-                 are taken from it; `ss -tnp sport = {port}` names it",
-                port = local.port(),
-                address = local.ip()
-            ),
-        ),
-        Err(error) => check(subject, Outcome::Note, format!("cannot list this host's sockets: {error}")),
-    }
-}
-
-/// A NAT port of a NAT address that a socket of this host has taken towards a server.
-fn first_in_use(scene: &Scene) -> io::Result<Option<(SocketAddrV4, SocketAddrV4)>> {
-    let settings = &scene.maps.setup.get().settings;
-    let diag = SockDiag::open()?;
-    for server in &scene.snapshot.servers {
-        let sockets = diag.connected_to(server.address)?;
-        if let Some(local) =
-            sockets.iter().filter_map(HostSocket::local).find(|local| is_nat(settings, *local))
-        {
-            return Ok(Some((local, server.address)));
-        }
-    }
-    Ok(None)
+    shown("NAT ports", &ports::nat_ports(nat, facts.taken(nat), facts.local_ports), Outcome::Failed)
 }
 
 /// Whether packets from a server to a socket's own end are ours.
@@ -149,29 +94,6 @@ fn is_nat(settings: &Settings, local: SocketAddrV4) -> bool {
     let place = local.port().checked_sub(settings.nat_first);
     place.is_some_and(|place| place < settings.nat_ports)
         && settings.nat_addrs.find((*local.ip()).into(), 0).is_some()
-}
-
-/// Strict reverse path filtering, which only clients on this host can meet: forwarded packets are
-/// gone before the kernel filters.
-fn strict_filter(interface: &Interface) -> Option<Check> {
-    let value = |name: &str| -> Option<u8> {
-        let path = format!("/proc/sys/net/ipv4/conf/{name}/rp_filter");
-        fs::read_to_string(path).ok()?.trim().parse().ok()
-    };
-    // The kernel takes the larger one; 1 is strict, 2 is loose.
-    let effective = value("all")?.max(value(&interface.name)?);
-    let name = &interface.name;
-    Some(match effective {
-        1 => check(
-            "rp_filter",
-            Outcome::Note,
-            format!(
-                "strict on {name}: no matter to forwarded connections, but a server that answers this \
-                 host's own clients by another interface than they use is not heard"
-            ),
-        ),
-        _ => check("rp_filter", Outcome::Ok, format!("not strict on {name}")),
-    })
 }
 
 #[cfg(test)]
@@ -244,17 +166,5 @@ mod tests {
         assert_eq!(outcome(|interface| interface.is_up = false), Outcome::Failed);
         assert_eq!(outcome(|interface| interface.has_carrier = false), Outcome::Failed);
         assert_eq!(outcome(|interface| interface.mac = Mac([2, 0, 0, 0, 0, 11])), Outcome::Failed);
-    }
-
-    #[test]
-    fn unfinished_checksums_are_a_matter_of_driver_and_mode() {
-        let outcome = |driver: &str, mode| {
-            checksums(mode, &Interface { driver: Some(driver.to_owned()), ..interface() }).outcome
-        };
-        assert_eq!(outcome("bcmgenet", "native"), Outcome::Ok);
-        assert_eq!(outcome("veth", "native"), Outcome::Note);
-        assert_eq!(outcome("virtio_net", "generic"), Outcome::Note);
-        assert_eq!(outcome("bcmgenet", "tc"), Outcome::Ok);
-        assert_eq!(outcome("veth", "tc"), Outcome::Ok);
     }
 }

@@ -20,6 +20,8 @@ pub enum Command {
         /// What is to become of it.
         change: ServerChange,
     },
+    /// `confirm`: to keep what was started on trial.
+    Confirm,
     /// `reload`: to read the configuration again.
     Reload,
 }
@@ -75,7 +77,7 @@ pub enum NotACommand {
     #[error(
         "unknown command {0:?}; there are `set server <backend>/<name> state ready|drain|maint`, \
          `… weight <0-{MAX_WEIGHT}>`, `… weight <percent>%`, `… health up|down`, `… health checks on|off`, \
-         `… sessions ended`, and `reload`"
+         `… sessions ended`, `reload` and `confirm`"
     )]
     Unknown(String),
     /// Not the name of a server.
@@ -121,6 +123,7 @@ impl FromStr for Command {
     fn from_str(line: &str) -> Result<Self, NotACommand> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
+            ["confirm"] => Ok(Self::Confirm),
             ["reload"] => Ok(Self::Reload),
             ["set", "server", server, ref change @ ..] => Self::server(server, change_of(line, change)?),
             _ => Err(NotACommand::Unknown(line.trim().to_owned())),
@@ -146,6 +149,7 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server { backend, name, change } => write!(f, "set server {backend}/{name} {change}"),
+            Self::Confirm => f.write_str("confirm"),
             Self::Reload => f.write_str("reload"),
         }
     }
@@ -186,6 +190,13 @@ mod tests {
         }
         for line in ["", "show info", "set server k8s/bettley", "reload now", "set server a/b weight 1 2"] {
             assert!(error(line).starts_with(&format!("unknown command {line:?}; there are")), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_words_for_the_agent_itself_are_read_as_they_are_written() {
+        for command in [Command::Confirm, Command::Reload] {
+            assert_eq!(command.to_string().parse(), Ok(command));
         }
     }
 

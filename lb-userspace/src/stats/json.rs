@@ -15,6 +15,8 @@ struct Document<'a> {
     mode: &'a str,
     mode_reason: &'a str,
     agent: Agent,
+    #[serde(rename = "confirm_within_ms", serialize_with = "optional_millis")]
+    confirm_within: Option<Duration>,
     frontends: &'a [Frontend],
     servers: &'a [Server],
     #[serde(serialize_with = "counts")]
@@ -31,6 +33,7 @@ pub fn json(snapshot: &Snapshot) -> String {
         mode: &snapshot.mode,
         mode_reason: &snapshot.mode_reason,
         agent: snapshot.agent,
+        confirm_within: snapshot.confirm_within,
         frontends: &snapshot.frontends,
         servers: &snapshot.servers,
         reasons: &snapshot.reasons,

@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub mode: String,
     /// Why so.
     pub mode_reason: String,
+    /// How long `xlb confirm` may take to come before the agent takes all down again; none where it need not.
+    pub confirm_within: Option<Duration>,
     /// Whether an agent looks after the maps.
     pub agent: Agent,
     /// The frontends, in the order of the configuration.
@@ -206,6 +208,12 @@ pub struct Reason {
 }
 
 impl Snapshot {
+    /// Whether the agent has gone before its start was confirmed, and with it all that was attached.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.confirm_within.is_some() && self.agent == Agent::NotRunning
+    }
+
     /// Bytes of kernel memory in all maps together.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {

@@ -24,14 +24,22 @@ fn summary(snapshot: &Snapshot) -> String {
     };
     let memory = human::bytes(snapshot.memory_bytes());
     let Snapshot { interface, mode, mode_reason, .. } = snapshot;
-    let (mode, reason) = match mode.as_str() {
-        "" => ("not attached", "the interface is gone"),
-        mode => (mode, mode_reason.as_str()),
+    let (mode, reason) = match (mode.as_str(), snapshot.is_abandoned()) {
+        (_, true) => ("not attached", "the start was not confirmed, and its agent is gone"),
+        ("", _) => ("not attached", "the interface is gone"),
+        (mode, _) => (mode, mode_reason.as_str()),
     };
     format!(
         "interface {interface} ({mode}), agent {agent}, memory of maps {memory}\n\
-         mode {mode}: {reason}\n"
+         mode {mode}: {reason}\n{}",
+        trial(snapshot).unwrap_or_default()
     )
+}
+
+/// That all may be taken down again soon.
+fn trial(snapshot: &Snapshot) -> Option<String> {
+    let left = human::duration(snapshot.confirm_within.filter(|_| !snapshot.is_abandoned())?);
+    Some(format!("on trial: taken down again in {left} unless `xlb confirm` comes\n"))
 }
 
 fn frontends(frontends: &[Frontend], style: Style) -> String {
@@ -245,6 +253,7 @@ pub(crate) mod tests {
             interface: "eth0".into(),
             mode: "native".into(),
             mode_reason: "the driver of eth0 (igb) takes it, and checksums come filled in".into(),
+            confirm_within: None,
             agent: Agent::Running { pid: 4711 },
             frontends: vec![frontend],
             servers: vec![up, down, unchecked],
@@ -281,6 +290,21 @@ pub(crate) mod tests {
         assert_eq!(color_of(ServerState::Up, "UP 1/3"), Some(Color::Yellow));
         assert_eq!(color_of(ServerState::Down, "DOWN"), Some(Color::Red));
         assert_eq!(color_of(ServerState::NoCheck, "no check"), None);
+    }
+
+    #[test]
+    fn a_trial_is_named_and_ends_with_its_agent() {
+        let mut snapshot = snapshot();
+        snapshot.confirm_within = Some(Duration::from_secs(42));
+        let shown = table(&snapshot, Style::Plain);
+        assert!(
+            shown.contains("\non trial: taken down again in 42s unless `xlb confirm` comes\n"),
+            "{shown}"
+        );
+        snapshot.agent = Agent::NotRunning;
+        let shown = table(&snapshot, Style::Plain);
+        assert!(shown.contains("interface eth0 (not attached), agent not running"), "{shown}");
+        assert!(!shown.contains("on trial"), "{shown}");
     }
 
     #[test]

@@ -357,7 +357,7 @@ fn managed(host: &Host, interface: &str) -> Result<Vec<String>> {
 }
 
 /// Whether there is anything of the product on the balancer: a program, a pin, a neighbour.
-fn has_traces(lab: &Lab) -> Result<bool> {
+pub fn has_traces(lab: &Lab) -> Result<bool> {
     let programs = programs(&lab.balancer);
     let neighbours = lab.balancer.run("ip", &["neighbour", "show"])?;
     let pins = crate::stage::xlb(lab).pins();

@@ -47,13 +47,13 @@ fn put_filter(pins: &Pins, config: &Config) {
 }
 
 /// The filters on one side of the balancer's interface, and its queueing disciplines.
-fn shown(host: &Host, side: &str) -> Result<(String, String)> {
+pub fn shown(host: &Host, side: &str) -> Result<(String, String)> {
     let filters = host.run("tc", &["filter", "show", "dev", "eth0", side])?;
     Ok((filters, host.run("tc", &["qdisc", "show", "dev", "eth0"])?))
 }
 
 /// The id of the program in our filter.
-fn program_in(host: &Host) -> Result<Option<String>> {
+pub fn program_in(host: &Host) -> Result<Option<String>> {
     let (filters, _) = shown(host, "ingress")?;
     assert!(filters.matches("handle").count() <= 1, "{filters}");
     let is_ours = filters.contains("pref 1 bpf") && filters.contains("handle 0x786c62 xlb_tc direct-action");

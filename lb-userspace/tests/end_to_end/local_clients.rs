@@ -11,6 +11,7 @@ use lb_lab::stats::Local;
 use lb_lab::{Cgroup, Error, Host, Lab, Nginx, Process, Result, Topology, size, wait};
 
 use xlb::config::{Config, Loaded};
+use xlb::dataplane::attach::Stay;
 use xlb::dataplane::object::{self, Sizes, XLB};
 use xlb::dataplane::pins::{LOCAL_LINKS, Pins};
 use xlb::local::HostClients;
@@ -40,6 +41,11 @@ impl Theatre {
         let cgroup = Cgroup::create(&lab.balancer)?;
         let config = config(&lab, mode).host_clients(&cgroup);
         Ok(Self { stage: Stage::set_in(lab, &config)?, cgroup })
+    }
+
+    /// The balancer's configuration.
+    pub fn config(&self, mode: &str) -> String {
+        config(self.lab(), mode).host_clients(&self.cgroup).to_toml()
     }
 
     pub fn lab(&self) -> &Lab {
@@ -271,7 +277,7 @@ fn new_programs_take_the_place_of_the_old_ones() -> Result<()> {
 /// Attaches the programs of a fresh object, and returns the numbers of the links that are pinned then.
 fn attach(config: &Config, pins: &Pins) -> Vec<u32> {
     let mut ebpf = object::load(XLB, Sizes::SMALLEST).expect("the kernel takes it");
-    HostClients::prepare(config, &mut ebpf).start(&mut ebpf, pins);
+    HostClients::prepare(config, &mut ebpf).start(&mut ebpf, pins, Stay::Pinned);
     let id = |name| {
         let link = PinnedLink::from_pin(pins.directory().join(name)).expect("it is pinned");
         FdLink::from(link).info().expect("the kernel tells of its links").id()

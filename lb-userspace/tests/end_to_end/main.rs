@@ -4,10 +4,12 @@
 
 mod agent;
 mod browser;
+mod confirmation;
 mod control_abuse;
 mod control_changes;
 mod control_socket;
 mod control_tools;
+mod doctor;
 mod every_client;
 mod failover;
 mod filter;

@@ -18,7 +18,7 @@ use rtnetlink::sys::protocols::NETLINK_ROUTE;
 
 use super::super::Error;
 use super::super::pins::Pins;
-use super::{AttachError, Mode, failed};
+use super::{AttachError, Mode, failed, trial};
 use crate::neighbours::Interface;
 use crate::netlink::Line;
 
@@ -38,6 +38,8 @@ pub struct Filter {
     pub interface: u32,
     /// Whether the queueing discipline is ours, too.
     pub with_qdisc: bool,
+    /// Whether its program is on trial, and does nothing once the agent has ended.
+    pub on_trial: bool,
 }
 
 impl Filter {
@@ -50,10 +52,28 @@ impl Filter {
         interface: &Interface,
         pins: &Pins,
     ) -> Result<(), AttachError> {
+        Self::put(program, interface, pins, false)
+    }
+
+    /// The same with the program that jumps into the real one as long as it is on trial.
+    pub(super) fn attach_on_trial(
+        program: &mut SchedClassifier,
+        interface: &Interface,
+        pins: &Pins,
+    ) -> Result<(), AttachError> {
+        Self::put(program, interface, pins, true)
+    }
+
+    fn put(
+        program: &mut SchedClassifier,
+        interface: &Interface,
+        pins: &Pins,
+        on_trial: bool,
+    ) -> Result<(), AttachError> {
         let before = pins.filter()?.filter(|filter| filter.interface == interface.index);
         let made_now = add_qdisc(&interface.name).map_err(failed(interface, Mode::Tc))?;
         let with_qdisc = made_now || before.is_some_and(|filter| filter.with_qdisc);
-        let filter = Self { interface: interface.index, with_qdisc };
+        let filter = Self { interface: interface.index, with_qdisc, on_trial };
         pins.pin_filter(filter, program)?;
         let attached = if filter.is_on(interface)? {
             replace(program, interface)
@@ -132,6 +152,12 @@ fn filters(interface: u32, side: u16) -> Result<Vec<TcMessage>, Error> {
     }
 }
 
+/// How many filters of others there are at an interface's ingress.
+pub(super) fn others(interface: &Interface) -> Result<usize, Error> {
+    let filters = filters(interface.index, TcHandle::MIN_INGRESS)?;
+    Ok(filters.iter().filter(|filter| !is_ours(filter)).count())
+}
+
 /// A chain's head is listed like a filter, but has no handle.
 fn is_filter(message: &TcMessage) -> bool {
     u32::from(message.header.handle) != 0
@@ -142,10 +168,14 @@ fn is_ours(message: &TcMessage) -> bool {
         TcAttribute::Options(options) => options.as_slice(),
         _ => &[],
     });
-    let has_name = options.any(|option| {
-        matches!(option, TcOption::Bpf(TcFilterBpfOption::ProgName(name)) if name == Mode::Tc.program())
-    });
+    let has_name = options.any(
+        |option| matches!(option, TcOption::Bpf(TcFilterBpfOption::ProgName(name)) if is_name_of_ours(name)),
+    );
     u32::from(message.header.handle) == u32::from(HANDLE) && message.header.info == info() && has_name
+}
+
+fn is_name_of_ours(name: &str) -> bool {
+    [Mode::Tc.program(), trial::PROGRAM].contains(&name)
 }
 
 /// Where a filter is in its side: its priority, and for which protocol.

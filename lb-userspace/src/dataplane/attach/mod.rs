@@ -5,6 +5,7 @@
 
 mod choice;
 pub mod filter;
+mod trial;
 
 use std::fmt;
 use std::io;
@@ -24,6 +25,7 @@ use super::{Error, object};
 use crate::neighbours::{Interface, XdpMode};
 
 pub use choice::{Choice, choose};
+pub use trial::{Stay, Trial};
 
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,31 +142,43 @@ pub fn load(ebpf: &mut Ebpf, interface: &Interface, wanted: WantedMode) -> Resul
 }
 
 /// Attaches the object's program for the wanted mode, or for the best one that works, and pins what
-/// holds it.
+/// holds it, unless it is to be on trial.
 pub fn attach(
     ebpf: &mut Ebpf,
     interface: &Interface,
     wanted: WantedMode,
     pins: &Pins,
-) -> Result<Attached, AttachError> {
+    stay: Stay,
+) -> Result<(Attached, Option<Trial>), AttachError> {
     let Choice { first, others, reason } = choose(wanted, interface);
     let mut failures = Vec::new();
-    let mut attempt = attach_in(ebpf, interface, first, pins).map(|()| first);
+    let mut try_mode = |mode| attach_in(ebpf, interface, mode, pins, stay).map(|trial| (mode, trial));
+    let mut attempt = try_mode(first);
     for mode in others {
         let Err(error) = attempt else { break };
         failures.push(error.reason());
-        attempt = attach_in(ebpf, interface, *mode, pins).map(|()| *mode);
+        attempt = try_mode(*mode);
     }
     let reason = if failures.is_empty() { reason } else { failures.join("; ") };
-    attempt.map(|mode| Attached { mode, reason })
+    attempt.map(|(mode, trial)| (Attached { mode, reason }, trial))
 }
 
-fn attach_in(ebpf: &mut Ebpf, interface: &Interface, mode: Mode, pins: &Pins) -> Result<(), AttachError> {
+fn attach_in(
+    ebpf: &mut Ebpf,
+    interface: &Interface,
+    mode: Mode,
+    pins: &Pins,
+    stay: Stay,
+) -> Result<Option<Trial>, AttachError> {
     let link = match object::program(ebpf, mode.program())? {
         Program::Xdp(program) => attach_xdp(program, interface, mode)?,
         Program::SchedClassifier(program) => match attach_tcx(program, interface) {
             Err(AttachError::Other { source, .. }) if has_no_tcx(&source) => {
-                return Filter::attach(program, interface, pins).inspect_err(|_| {
+                let attached = match stay {
+                    Stay::Pinned => Filter::attach(program, interface, pins).map(|()| None),
+                    Stay::OnTrial => Trial::in_filter(ebpf, interface, pins).map(Some),
+                };
+                return attached.inspect_err(|_| {
                     // What it needed is of no use any more.
                     let _ = pins.remove_filter();
                 });
@@ -173,7 +187,10 @@ fn attach_in(ebpf: &mut Ebpf, interface: &Interface, mode: Mode, pins: &Pins) ->
         },
         _ => return Err(Error::Missing(mode.program()).into()),
     };
-    Ok(pins.pin_link(link)?)
+    match stay {
+        Stay::Pinned => Ok(pins.pin_link(link).map(|()| None)?),
+        Stay::OnTrial => Ok(Some(Trial::Link(link))),
+    }
 }
 
 fn attach_xdp(program: &mut Xdp, interface: &Interface, mode: Mode) -> Result<FdLink, AttachError> {
@@ -225,8 +242,20 @@ pub fn swap(ebpf: &mut Ebpf, interface: &Interface, mode: Mode, pins: &Pins) -> 
 pub fn find(pins: &Pins, interface: &Interface) -> Result<Option<Mode>, Error> {
     match pins.hold()? {
         Hold::Link(link) => mode_of(link.info()?.program_id(), interface),
+        Hold::Nothing => find_on_trial(pins, interface),
         Hold::Filter(filter) => Ok(filter.is_on(interface)?.then_some(Mode::Tc)),
     }
+}
+
+/// The same of a program whose link is not pinned: all that tells of it is the program's own pin.
+fn find_on_trial(pins: &Pins, interface: &Interface) -> Result<Option<Mode>, Error> {
+    let programs = [Mode::Native, Mode::Tc].map(Mode::program).into_iter();
+    for program in programs.filter_map(|name| pins.program_info(name).ok()) {
+        if let Some(mode) = mode_of(program.id(), interface)? {
+            return Ok(Some(mode));
+        }
+    }
+    Ok(None)
 }
 
 /// How a program is attached to an interface by a link; none if it is not.
@@ -264,6 +293,15 @@ fn tcx_programs(interface: &Interface) -> Result<Vec<u32>, Error> {
         Err(source) if has_no_tcx(&source) => Ok(Vec::new()),
         Err(source) => Err(Error::Program { name: Mode::Tc.program(), source }),
     }
+}
+
+/// How many programs of others are at an interface's ingress in TC, by links and in filters.
+pub fn others_in_tc(interface: &Interface, pins: &Pins) -> Result<usize, Error> {
+    let ours = pins.program_info(Mode::Tc.program()).ok().map(|info| info.id());
+    let linked = pins.linked_program();
+    let is_ours = |program: &&u32| Some(**program) == ours || Some(**program) == linked;
+    let programs = tcx_programs(interface)?;
+    Ok(programs.len() - programs.iter().filter(is_ours).count() + filter::others(interface)?)
 }
 
 fn failed(interface: &Interface, mode: Mode) -> impl FnOnce(ProgramError) -> AttachError {

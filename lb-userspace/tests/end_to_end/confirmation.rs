@@ -1,0 +1,216 @@
+//! `xlb run --confirm`: what nobody confirms leaves the interface, whatever ends the agent.
+
+use lb_lab::echo::Client;
+use lb_lab::http::Session;
+use lb_lab::{Balancer, Lab, Result, Topology, Xlb};
+use serde_json::Value;
+use xlb::config::Loaded;
+use xlb::dataplane::attach::{self, Mode, Trial};
+use xlb::dataplane::object::{self, XLB};
+use xlb::dataplane::pins::{Found, Pins};
+use xlb::neighbours::Interface;
+use xlb::plan;
+
+use crate::agent::has_traces;
+use crate::filter::{program_in, shown};
+use crate::local_clients::Theatre;
+use crate::stage::{Stage, config, lab, web, xlb};
+
+/// Longer than any test takes.
+const LONG: [&str; 2] = ["--confirm", "1h"];
+const WRONG: i32 = 2;
+const WRONG_ENVIRONMENT: i32 = 3;
+const UNCONFIRMED: i32 = 4;
+
+/// Servers, and an agent on trial.
+fn on_trial(lab: &Lab, mode: &str, arguments: &[&str]) -> Result<Balancer> {
+    let agent = xlb(lab).start_with(&config(lab, mode).to_toml(), arguments)?;
+    agent.log().wait_for("on trial: `xlb confirm` has to come within")?;
+    Ok(agent)
+}
+
+/// Whether a client on the LAN gets an answer.
+fn answers(lab: &Lab) -> bool {
+    lab.lan_clients[0].inside(|| Session::open(web(lab))).is_ok_and(|mut session| session.ask().is_ok())
+}
+
+fn summary(xlb: &Xlb) -> Result<(Value, String)> {
+    let document = serde_json::from_str(&xlb.output(["stats", "--json"])?).expect("JSON");
+    Ok((document, xlb.output(["stats"])?))
+}
+
+#[test]
+fn what_nobody_confirms_is_taken_down_in_time() -> Result<()> {
+    let lab = lab(Topology::default());
+    let _servers = Stage::servers(&lab)?;
+    for mode in ["native", "tc"] {
+        let agent = on_trial(&lab, mode, &["--on-stop", "keep", "--confirm", "1s"])?;
+        let log = agent.log().clone();
+        assert_eq!(agent.ended()?.code(), Some(UNCONFIRMED), "{mode}");
+        log.wait_for("no `xlb confirm` came within 1s: the data plane was taken down again")?;
+        assert!(!has_traces(&lab)?, "{mode}");
+        assert!(!answers(&lab), "{mode}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_confirmed_stays_without_the_agent() -> Result<()> {
+    let lab = lab(Topology::default());
+    let _servers = Stage::servers(&lab)?;
+    let xlb = xlb(&lab);
+    for mode in ["native", "tc"] {
+        let agent = on_trial(&lab, mode, &LONG)?;
+        let (document, text) = summary(&xlb)?;
+        assert!(document["confirm_within_ms"].as_u64().is_some_and(|left| left > 0), "{document}");
+        assert!(text.contains("\non trial: taken down again in"), "{text}");
+        // No reload is a confirmation.
+        xlb.output(["reload"])?;
+        assert!(xlb.output(["stats"])?.contains("\non trial: "), "{mode}");
+
+        xlb.output(["confirm"])?;
+        agent.log().wait_for("confirmed: what was attached stays")?;
+        let (document, text) = summary(&xlb)?;
+        assert!(document["confirm_within_ms"].is_null() && !text.contains("on trial"), "{text}");
+        let twice = xlb.command(["confirm"]).output().expect("xlb can be started");
+        assert_eq!(twice.status.code(), Some(WRONG), "{mode}");
+        let complaint = String::from_utf8_lossy(&twice.stderr).into_owned();
+        assert!(complaint.contains("nothing waits to be confirmed"), "{complaint}");
+
+        agent.kill()?;
+        assert!(answers(&lab), "{mode}: forwarding goes on without an agent");
+        let adopter = xlb.start(&config(&lab, mode).to_toml())?;
+        adopter.log().wait_for("adopted the data plane")?;
+        assert!(adopter.stop()?.success());
+        assert!(!has_traces(&lab)?, "{mode}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_forwards_when_the_agent_is_killed_unconfirmed() -> Result<()> {
+    let lab = lab(Topology::default());
+    let _servers = Stage::servers(&lab)?;
+    let xlb = xlb(&lab);
+    for mode in ["native", "tc"] {
+        let agent = on_trial(&lab, mode, &LONG)?;
+        assert!(answers(&lab), "{mode}: it forwards meanwhile");
+        agent.kill()?;
+        // The kernel lets go of what nobody holds some time later.
+        lb_lab::wait::until("frames to pass", || (!answers(&lab)).then_some(()))?;
+        let (_, text) = summary(&xlb)?;
+        assert!(text.contains("the start was not confirmed, and its agent is gone"), "{text}");
+
+        let next = xlb.start(&config(&lab, mode).to_toml())?;
+        let said = next.log().text();
+        assert!(said.contains("clearing away what a start has left"), "{said}");
+        assert!(answers(&lab), "{mode}");
+        assert!(next.stop()?.success());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_signal_takes_down_what_is_not_confirmed_even_if_it_is_to_be_kept() -> Result<()> {
+    let lab = lab(Topology::default());
+    let _servers = Stage::servers(&lab)?;
+    let agent = on_trial(&lab, "native", &["--on-stop", "keep", LONG[0], LONG[1]])?;
+    assert!(agent.stop()?.success());
+    assert!(!has_traces(&lab)?);
+
+    let agent = on_trial(&lab, "native", &LONG)?;
+    let said = xlb(&lab).output(["detach"])?;
+    assert!(said.starts_with("detached"), "{said}");
+    assert!(agent.ended()?.success());
+    assert!(!has_traces(&lab)?);
+    Ok(())
+}
+
+#[test]
+fn a_data_plane_that_was_there_before_is_not_put_on_trial() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = config(&lab, "native");
+    let mut stage = Stage::set_in(lab, &config)?;
+    let client = stage.lab.lan_clients[0].clone();
+    let mut held = client.inside(|| Client::open(stage.echo(), 1)).expect("a connection is made");
+    stage.take_balancer().kill()?;
+    let refused = xlb(&stage.lab).agent(&config.to_toml())?.args(LONG).output().expect("xlb can be started");
+    assert_eq!(refused.status.code(), Some(WRONG_ENVIRONMENT));
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(complaint.contains("--confirm takes back what a start has attached"), "{complaint}");
+    held.exchange(1000).expect("it goes on");
+    Ok(())
+}
+
+#[test]
+fn clients_on_this_host_are_on_trial_too() -> Result<()> {
+    let mut theatre = Theatre::open(Topology::default(), "native")?;
+    theatre.stage.take_balancer().stop()?;
+    let config = theatre.config("native");
+    let xlb = xlb(theatre.lab());
+    let is_served = || theatre.fetch(theatre.stage.web(), 1).is_ok();
+    let agent = xlb.start_with(&config, &LONG)?;
+    assert!(is_served());
+    agent.kill()?;
+    lb_lab::wait::until("the host's clients to be left alone", || (!is_served()).then_some(()))?;
+
+    let agent = xlb.start_with(&config, &LONG)?;
+    xlb.output(["confirm"])?;
+    agent.kill()?;
+    assert!(is_served());
+    Ok(())
+}
+
+/// Before Linux 6.6 a filter holds the program, which leaves with nobody. The kernel that runs the tests
+/// has links, so this process is the agent.
+#[test]
+fn a_filter_on_trial_does_nothing_without_its_agent() -> Result<()> {
+    let mut stage = Stage::set(Topology::default(), "tc")?;
+    stage.take_balancer().kill()?;
+    let (lab, xlb) = (&stage.lab, xlb(&stage.lab));
+    let pins = Pins::new(xlb.pins());
+    for is_kept in [false, true] {
+        let mut trial = lab.balancer.inside(|| Some(filter_on_trial(&pins, &config(lab, "tc").to_toml())));
+        assert!(shown(&lab.balancer, "ingress")?.0.contains("xlb_tc_trial"));
+        assert!(answers(lab));
+        assert_eq!(lab.balancer.inside(|| pins.find()).expect("there are pins"), Found::Ruins);
+        let trial = trial.take().expect("it was put there");
+        if is_kept {
+            lab.balancer.inside(|| keep(trial, &pins));
+            assert!(program_in(&lab.balancer)?.is_some(), "the real program is in the filter");
+            assert_eq!(lab.balancer.inside(|| pins.find()).expect("there are pins"), Found::DataPlane);
+            assert!(answers(lab));
+        } else {
+            drop(trial);
+            // Some time later the kernel empties the table.
+            lb_lab::wait::until("frames to pass", || (!answers(lab)).then_some(()))?;
+            assert!(shown(&lab.balancer, "ingress")?.0.contains("xlb_tc_trial"), "the filter itself stays");
+        }
+    }
+    xlb.output(["detach", "--now"])?;
+    let (filters, disciplines) = shown(&lab.balancer, "ingress")?;
+    assert!(filters.is_empty() && !disciplines.contains("clsact"), "{filters}{disciplines}");
+    Ok(())
+}
+
+/// Puts a filter on trial in place of what is attached.
+fn filter_on_trial(pins: &Pins, config: &str) -> Trial {
+    let config = Loaded::parse("xlb.toml", config).expect("is valid").config;
+    let mut ebpf = pins.load(XLB, plan::sizes(&config)).expect("the maps fit");
+    object::load_program(&mut ebpf, Mode::Tc.program()).expect("the verifier takes it");
+    let trial = Trial::in_filter(&mut ebpf, &interface(), pins).expect("the kernel takes a filter");
+    pins.pin_program(&mut ebpf, Mode::Tc.program()).expect("can be pinned");
+    pins.remove_link("link").expect("can be removed");
+    trial
+}
+
+fn keep(trial: Trial, pins: &Pins) {
+    trial.keep(&interface(), pins).expect("the kernel replaces the program");
+    let interface = interface();
+    assert_eq!(attach::find(pins, &interface).expect("can be looked for"), Some(Mode::Tc));
+}
+
+fn interface() -> Interface {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("builds");
+    runtime.block_on(Interface::lookup("eth0")).expect("is there")
+}
