@@ -5,7 +5,7 @@
 
 use aya::programs::SchedClassifier;
 use lb_lab::http::Session;
-use lb_lab::{Host, Lab, Result, Topology, Xlb, curl};
+use lb_lab::{Host, Lab, Result, Topology, Xlb, curl, wait};
 use xlb::config::{Config, Loaded};
 use xlb::dataplane::attach::Mode;
 use xlb::dataplane::attach::filter::Filter;
@@ -30,7 +30,8 @@ fn with_filter(lab: Lab, prepare: impl FnOnce(&Host) -> Result<()>) -> Result<(S
     let text = config.to_toml();
     let parsed = Loaded::parse("xlb.toml", &text).expect("is valid").config;
     stage.lab.balancer.inside(|| put_filter(&Pins::new(xlb.pins()), &parsed));
-    assert!(links(&stage.lab.balancer).is_empty(), "the link is gone");
+    // The kernel lets go of a link a moment after its last holder has.
+    wait::until("the link to be gone", || links(&stage.lab.balancer).is_empty().then_some(()))?;
     Ok((stage, xlb, text))
 }
 
