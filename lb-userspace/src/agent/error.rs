@@ -9,6 +9,7 @@ use crate::health::tls::AuthoritiesError;
 use crate::kind::Kind;
 use crate::neighbours;
 use crate::preflight;
+use crate::privileges;
 use crate::{socket, web};
 
 /// What can go wrong with the agent.
@@ -47,6 +48,9 @@ pub enum Error {
     /// Something with the kernel.
     #[error(transparent)]
     Dataplane(#[from] dataplane::Error),
+    /// The agent keeps more rights than it needs.
+    #[error(transparent)]
+    Privileges(#[from] privileges::Error),
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] std::io::Error),
@@ -67,7 +71,7 @@ impl Error {
             | Self::Web(_) => Kind::Environment,
             Self::Neighbours(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
-            Self::Signals(_) => Kind::Failed,
+            Self::Privileges(_) | Self::Signals(_) => Kind::Failed,
         }
     }
 }

@@ -70,6 +70,7 @@ impl Agent {
                 }
                 _ = beats.tick() => {
                     self.pulse.beat(Instant::now());
+                    self.manager.beat();
                     continue;
                 }
                 _ = growth.tick(), if !self.slow_starts.is_empty() => complain(self.advance_slow_starts()),
@@ -307,6 +308,7 @@ impl Agent {
         self.usable = usable;
         self.judge_due();
         self.note_rings();
+        self.manager.say(self.roster.status());
     }
 
     /// Established connections of a server.

@@ -6,10 +6,12 @@ use super::{Agent, Error, complain};
 use crate::config::model::OnStop;
 use crate::dataplane::attach;
 use crate::log::Log;
+use crate::service_manager::ServiceManager;
 
 impl Agent {
     /// Leaves the data plane as it is wished.
     pub(super) async fn stop(mut self, signal: &str) -> Result<(), Error> {
+        ServiceManager::stopping();
         std::mem::replace(&mut self.log, Log::new(None)).finish().await;
         match self.options.on_stop.unwrap_or(self.config.on_stop) {
             OnStop::Keep => {

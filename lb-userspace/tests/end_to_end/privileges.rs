@@ -1,0 +1,58 @@
+//! The agent is root's and keeps of root's rights only those that it needs.
+
+use std::fs;
+
+use lb_lab::{Balancer, Result, Topology, talk};
+
+use crate::stage::{Stage, config, lab};
+
+/// `CAP_DAC_READ_SEARCH`, `CAP_NET_BIND_SERVICE`, `CAP_NET_ADMIN`, `CAP_PERFMON`, `CAP_BPF` (linux/capability.h).
+const KEPT: u64 = 1 << 2 | 1 << 10 | 1 << 12 | 1 << 38 | 1 << 39;
+
+/// A thread of its own writes it, from before the rights are given up.
+const LOG_TO_STDOUT: &str = "[log]\nformat = \"json\"\n[[log.target]]\naddress = \"stdout\"\n";
+
+#[test]
+fn a_running_agent_has_the_rights_that_it_needs_and_no_others() -> Result<()> {
+    let lab = lab(Topology::default());
+    let config = format!("{}\n{LOG_TO_STDOUT}", config(&lab, "tc").to_toml());
+    let stage = Stage::set_in_with(lab, &config)?;
+    stage.await_checks()?;
+    let Balancer { xlb, .. } = stage.balancer();
+    // The look at the data plane is another thread's, which waits for more to do.
+    talk::ask(xlb.host(), &xlb.socket(), "show stat")?;
+    let agent = stage.balancer().id();
+    let mut kept = 0;
+    for (name, status) in threads(agent) {
+        let expected = if name == "log" { 0 } else { KEPT };
+        kept += u32::from(expected == KEPT);
+        for set in ["CapPrm", "CapEff", "CapBnd"] {
+            assert_eq!(number(&status, set, 16), expected, "{set} of the thread {name}");
+        }
+        for set in ["CapInh", "CapAmb"] {
+            assert_eq!(number(&status, set, 16), 0, "{set} of the thread {name}");
+        }
+        assert_eq!(number(&status, "NoNewPrivs", 10), 1, "of the thread {name}");
+    }
+    assert!(kept > 1, "main and at least one other");
+    // They are enough to find the program on the interface again.
+    xlb.output(["reload"]).map(drop)
+}
+
+/// The names of a process's threads, and what the kernel tells of them.
+fn threads(process: u32) -> Vec<(String, String)> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("the agent runs");
+    let status = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+    let name = |status: &String| {
+        status.lines().next().and_then(|line| line.split_whitespace().nth(1)).map(String::from)
+    };
+    status.map(|status| (name(&status).unwrap_or_default(), status)).collect()
+}
+
+/// The number behind a keyword of `/proc/PID/status`.
+fn number(status: &str, keyword: &str, radix: u32) -> u64 {
+    let value = status.lines().find_map(|line| line.strip_prefix(keyword)?.strip_prefix(':')).map(str::trim);
+    value
+        .and_then(|value| u64::from_str_radix(value, radix).ok())
+        .unwrap_or_else(|| panic!("no {keyword} in {status}"))
+}
