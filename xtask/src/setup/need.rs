@@ -32,6 +32,8 @@ pub enum Need {
     Lint,
     /// To build for arm64 on another architecture.
     Arm64,
+    /// To make a Debian package and to look at it.
+    Package,
 }
 
 impl Need {
@@ -44,6 +46,7 @@ impl Need {
             Self::Peers => peers(),
             Self::Pictures => pictures(),
             Self::Lint => lint(),
+            Self::Package => package(),
             Self::Arm64 => arm64().into_iter().chain(arm64_linker()).collect(),
         }
     }
@@ -114,6 +117,14 @@ fn lint() -> Vec<Package> {
     packages_of(&[
         ("cargo-fmt", "rustfmt-web", "checks the format"),
         ("cargo-clippy", "rust-web-clippy", "finds questionable code"),
+    ])
+}
+
+fn package() -> Vec<Package> {
+    packages_of(&[
+        ("dpkg-shlibdeps", "dpkg-dev", "tells which libraries the package needs"),
+        ("lintian", "lintian", "finds what is wrong with the package"),
+        ("systemd-analyze", "systemd", "tells what the service may do"),
     ])
 }
 
