@@ -56,6 +56,20 @@ impl Tuple {
         Self((addr.wire() as u64) << 32 | (port.wire() as u64) << 16 | frontend as u64)
     }
 
+    /// The tuple that [`Self::bits`] gave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// All of it as one number, for a BPF function that takes nothing else.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// The client's address.
     #[inline(always)]
     #[must_use]

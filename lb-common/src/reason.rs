@@ -124,6 +124,27 @@ reasons! {
 }
 
 impl Reason {
+    /// A result as a number, which is all that a global function of a BPF program can return.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_number(result: Result<(), Self>) -> u32 {
+        match result {
+            Ok(()) => REASONS,
+            Err(reason) => reason as u32,
+        }
+    }
+
+    /// The result that [`Self::to_number`] has made a number, of a function that fails for one of these
+    /// reasons only.
+    ///
+    /// # Errors
+    ///
+    /// The one of the reasons whose number it is.
+    #[inline(always)]
+    pub fn from_number<const N: usize>(number: u32, reasons: [Self; N]) -> Result<(), Self> {
+        reasons.into_iter().find(|reason| *reason as u32 == number).map_or(Ok(()), Err)
+    }
+
     /// Whether it is about traffic of the host's that was never the balancer's.
     #[inline(always)]
     #[must_use]
@@ -151,6 +172,17 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn a_number_stands_for_a_result() {
+        for reason in [Reason::NotAllowed, Reason::FrontendFull, Reason::SourceRate] {
+            let number = Reason::to_number(Err(reason));
+            let reasons = [Reason::NotAllowed, Reason::FrontendFull, Reason::SourceRate];
+            assert_eq!(Reason::from_number(number, reasons), Err(reason));
+        }
+        let number = Reason::to_number(Ok(()));
+        assert_eq!(Reason::from_number(number, [Reason::OtherHost, Reason::NotAllowed]), Ok(()));
+    }
 
     #[test]
     fn counters_and_names_are_unique() {

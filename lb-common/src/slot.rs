@@ -78,6 +78,20 @@ impl Ends {
         Self((server as u64 & 0xff) << 48 | client_mac.bits())
     }
 
+    /// The ends that [`Self::bits`] gave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// All of it as one number, for a BPF function that takes nothing else.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// The same with another NAT address, by its number.
     #[inline(always)]
     #[must_use]

@@ -7,13 +7,28 @@ use lb_common::net::Addr;
 use lb_common::reason::Reason;
 use lb_common::tcp::State;
 
-use crate::slots::SlotRef;
+use crate::slots::{SlotNumber, SlotRef};
 use crate::{Context, atomic, ending, maps};
 
 /// Checks the limits that a frontend has. The rate comes last: who is not allowed, or has to wait
 /// because the frontend is full, uses up nothing of it.
+#[inline(always)]
+pub fn admit(frontend: u16, addr: Addr) -> Result<(), Reason> {
+    let number = admit_source(frontend.into(), addr.wire());
+    Reason::from_number(number, [Reason::NotAllowed, Reason::FrontendFull, Reason::SourceRate])
+}
+
+/// [`admit`], global to the kernel, so that the verifier follows it once; see [`crate::slots::claim`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn admit(limits: &Limits, frontend: u16, addr: Addr) -> Result<(), Reason> {
+extern "C" fn admit_source(frontend: u32, addr: u32) -> u32 {
+    let Some(setup) = maps::setup() else { return Reason::to_number(Ok(())) };
+    let frontend = setup.frontend(frontend as u16);
+    Reason::to_number(check(&frontend.limits, frontend.number, Addr::from_wire(addr)))
+}
+
+#[inline(always)]
+fn check(limits: &Limits, frontend: u16, addr: Addr) -> Result<(), Reason> {
     if limits.allow.0 != 0 && !maps::is_allowed(limits.allow, addr) {
         return Err(Reason::NotAllowed);
     }
@@ -54,14 +69,21 @@ fn is_full(limits: &Limits, frontend: u16) -> bool {
 /// out of the count. An agent does so once a minute; without one, nobody would ever be let in again.
 #[inline(always)]
 fn reap(frontend: u16) {
-    let Some(context) = Context::now() else { return };
+    let Some(setup) = maps::setup() else { return };
     let Some(occupancy) = maps::occupancy(frontend) else { return };
     // SAFETY: as in `count`.
     let hand = unsafe { atomic::fetch_add_u64(&raw mut (*occupancy).hand, REAPED.into()) };
-    let settings = &context.setup.settings;
     for next in 0..REAPED {
-        let number = (hand + u64::from(next)).checked_rem(u64::from(settings.slots()));
-        let Some(slot) = number.and_then(|number| SlotRef::get(number as u32)) else { return };
+        let number = (hand + u64::from(next)).checked_rem(u64::from(setup.settings.slots()));
+        reap_slot(number.map_or(SlotNumber::MAX, |number| number as SlotNumber));
+    }
+}
+
+/// Frees a slot whose connection has expired. Global to the kernel as [`admit_source`] is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn reap_slot(number: SlotNumber) -> u32 {
+    if let (Some(context), Some(slot)) = (Context::now(), SlotRef::get(number)) {
         let (is_held, word) = slot.is_held(&context);
         // Claimed, so that it is nobody else's until its end is told.
         let claimed = word.claimed();
@@ -71,6 +93,8 @@ fn reap(frontend: u16) {
             let _ = slot.release(claimed);
         }
     }
+    // The kernel wants a number from a global function.
+    0
 }
 
 /// Slots that are looked at for one SYN.

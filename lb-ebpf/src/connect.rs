@@ -87,7 +87,7 @@ impl<F: Frame> Opening<'_, F> {
             return Err(Reason::Draining);
         }
         if !frontend.limits.is_none() {
-            admission::admit(&frontend.limits, frontend.number, tuple.addr())?;
+            admission::admit(frontend.number, tuple.addr())?;
         }
         // When all have refused, they are asked again.
         let tried = if frontend.usable.without(refused).is_empty() { Servers::NONE } else { refused };
@@ -187,7 +187,9 @@ pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64, stamp: Stamp) -> Res
     if claim == NOT_CLAIMED {
         return Err(Reason::NoSlot);
     }
-    let number = enter(claim, tuple, ends, isn)?;
+    let entered = enter_slot(claim.bits(), tuple.bits(), ends.bits(), isn.0);
+    Reason::from_number(entered, ENTERING_FAILS)?;
+    let number = claim.number();
     // Behind the last atomic operation: each of them waits until all stores before it have reached
     // the cache, and this one's line is not in it.
     if let Some(details) = maps::details(number) {
@@ -197,9 +199,20 @@ pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64, stamp: Stamp) -> Res
     Ok(number)
 }
 
-/// Makes a claimed slot the connection of a SYN, unless it has one already.
+/// Why [`enter`] fails.
+const ENTERING_FAILS: [Reason; 4] = [Reason::NoServer, Reason::NoSlot, Reason::IndexFull, Reason::LostRace];
+
+/// [`enter`], global to the kernel, so that the verifier follows it once; see [`slots::claim`].
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn enter(claim: Claim, tuple: Tuple, ends: Ends, isn: Isn) -> Result<SlotNumber, Reason> {
+extern "C" fn enter_slot(claim: u64, tuple: u64, ends: u64, isn: u64) -> u32 {
+    let (claim, tuple) = (Claim::from_bits(claim), Tuple::from_bits(tuple));
+    Reason::to_number(enter(claim, tuple, Ends::from_bits(ends), Isn(isn)))
+}
+
+/// Makes a claimed slot the connection of a SYN, unless it has one already.
+#[inline(always)]
+fn enter(claim: Claim, tuple: Tuple, ends: Ends, isn: Isn) -> Result<(), Reason> {
     let context = &Context::now().ok_or(Reason::NoServer)?;
     let (slot, claimed) = (SlotRef::get(claim.number()).ok_or(Reason::NoSlot)?, claim.word());
     let first_slot = context.setup.server(ends.server()).first_slot;
@@ -221,7 +234,7 @@ fn enter(claim: Claim, tuple: Tuple, ends: Ends, isn: Isn) -> Result<SlotNumber,
         return Err(Reason::LostRace);
     }
     maps::count_path(tuple.frontend(), ends.server(), |path| path.connections += 1);
-    Ok(slot.number)
+    Ok(())
 }
 
 /// The server whose turn it is, of those that were not tried.

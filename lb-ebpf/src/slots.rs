@@ -154,10 +154,17 @@ impl SlotRef {
 /// connections that began together hold neighbouring slots. The first one is taken that is free, that
 /// has expired, or whose last connection is over and the server is known to take the new one; if none
 /// is found, the one that is missed the least.
-#[inline(never)]
+#[inline(always)]
 #[must_use]
 pub fn claim(server: u16, seq: Seq, stamp: Stamp) -> Claim {
-    claimed(server, seq, stamp).unwrap_or(NOT_CLAIMED)
+    WordAnd(claim_slot(server.into(), seq.0, stamp.0))
+}
+
+/// [`claim`], global to the kernel, so that the verifier follows it once; see [`appraise`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn claim_slot(server: u32, seq: u32, stamp: u32) -> u64 {
+    claimed(server as u16, Seq(seq), Stamp(stamp)).unwrap_or(NOT_CLAIMED).0
 }
 
 #[inline(always)]
@@ -250,6 +257,20 @@ pub struct WordAnd(u64);
 impl WordAnd {
     const fn new(word: Word, number: u32) -> Self {
         Self((word.0 as u64) << 32 | number as u64)
+    }
+
+    /// What [`Self::bits`] gave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Both as one number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
     }
 
     /// The word.

@@ -83,7 +83,7 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
             privilege::acquire("making network namespaces")?;
             let mut bench = bench("failover");
             if full {
-                bench.env(FULL_SIZE, "1");
+                bench.envs([FULL_SIZE]);
             }
             process::become_command(&mut bench)
         }

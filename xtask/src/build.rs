@@ -7,7 +7,7 @@ use lb_toolchain::{Build, Workspace};
 
 use crate::{
     cargo,
-    setup::{self, ARM64_TARGET, Need},
+    setup::{self, Need},
 };
 
 /// `e_machine` of an ELF file for arm64, and where it stands.
@@ -43,9 +43,6 @@ pub fn release(workspace: &Workspace, arm64: bool) -> Result<Build> {
 fn build_arm64(workspace: &Workspace) -> Result<Build> {
     setup::ensure(workspace, &[Need::Arm64])?;
     let installation = setup::arm64_installation().context("no Rust installation compiles for arm64")?;
-    let mut cargo = installation.cargo();
-    cargo.current_dir(workspace.root()).env("CARGO_BUILD_TARGET", ARM64_TARGET);
-    // Debian's gcc has this name on arm64 too.
-    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+    let mut cargo = cargo::arm64(&installation, workspace);
     cargo::build_release(&mut cargo, &["lb-userspace"])
 }

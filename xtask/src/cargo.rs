@@ -3,7 +3,9 @@
 use std::{env, ffi::OsString, path::Path, process::Command};
 
 use anyhow::{Context, Result};
-use lb_toolchain::{Build, Workspace};
+use lb_toolchain::{Build, Installation, Workspace};
+
+use crate::setup::ARM64_TARGET;
 
 use crate::test::TEST_BUILDS;
 
@@ -11,6 +13,15 @@ use crate::test::TEST_BUILDS;
 pub fn command(workspace: &Workspace) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(workspace.root());
+    command
+}
+
+/// The same of an installation that compiles for arm64, and does so.
+pub fn arm64(installation: &Installation, workspace: &Workspace) -> Command {
+    let mut command = installation.cargo();
+    command.current_dir(workspace.root()).env("CARGO_BUILD_TARGET", ARM64_TARGET);
+    // Debian's gcc has this name on arm64 too.
+    command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
     command
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask`: installs what is needed, builds, runs, tests and measures `xlb`.
 
+mod arm64;
 mod bench;
 mod build;
 mod cargo;

@@ -1,6 +1,7 @@
 //! `test`: all layers, from pure functions to real connections.
 
 use std::{
+    fmt,
     io::{BufRead, BufReader},
     ops::AddAssign,
     process::{Command, Stdio},
@@ -11,12 +12,12 @@ use clap::ValueEnum;
 use lb_toolchain::Workspace;
 
 use crate::{
-    cargo, privilege,
+    arm64, cargo, privilege,
     setup::{self, Need},
 };
 
-/// The environment variable that asks tests and benchmarks for their full size.
-pub const FULL_SIZE: &str = "XLB_FULL";
+/// The environment variable and its value that ask tests and benchmarks for their full size.
+pub const FULL_SIZE: (&str, &str) = ("XLB_SIZE", "full");
 
 /// The environment variable and its value that make the packet tests enter the program in TC.
 const IN_TC: (&str, &str) = ("XLB_ENTRY", "tc");
@@ -36,6 +37,11 @@ pub struct Args {
     /// At full size, which takes many minutes; without it a test takes seconds
     #[arg(long)]
     full: bool,
+    /// On an arm64 kernel in QEMU, what says something about a kernel
+    #[arg(long, conflicts_with = "full")]
+    arm64: bool,
+    #[command(flatten)]
+    guest: arm64::Args,
 }
 
 /// Tests that need the same of a machine.
@@ -89,6 +95,22 @@ impl Layer {
         matches!(self, Self::Lab | Self::Neighbours | Self::EndToEnd)
     }
 
+    /// The environment variables of its tests.
+    pub fn variables(self) -> Option<(&'static str, &'static str)> {
+        (self == Self::PacketsTc).then_some(IN_TC)
+    }
+
+    /// The arguments of its tests.
+    pub fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::PacketsTc => &FRAME_TESTS,
+            // Labs measure time and share: two at once would disturb each other. What they have counted
+            // is shown.
+            layer if layer.needs_lab() => &["--test-threads=1", "--show-output"],
+            _ => &[],
+        }
+    }
+
     fn cargo_test(self, workspace: &Workspace) -> Command {
         let mut cargo = cargo::command(workspace);
         if self.needs_root() {
@@ -97,21 +119,14 @@ impl Layer {
         cargo.args(["test", "--no-fail-fast"]);
         self.select(&mut cargo);
         cargo.args(self.cargo_features());
-        if self.needs_lab() {
-            // Labs measure time and share: two at once would disturb each other. What they have counted
-            // is shown.
-            cargo.args(["--", "--test-threads=1", "--show-output"]);
-        }
-        if self == Self::PacketsTc {
-            cargo.env(IN_TC.0, IN_TC.1).arg("--").args(FRAME_TESTS);
-        }
+        cargo.envs(self.variables()).arg("--").args(self.arguments());
         cargo
     }
 }
 
 /// How many tests ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Tally {
+pub struct Tally {
     passed: u32,
     failed: u32,
     ignored: u32,
@@ -119,13 +134,19 @@ struct Tally {
 
 impl Tally {
     /// Reads a closing line of the test runner, "test result: ok. 3 passed; 0 failed; …".
-    fn parse(line: &str) -> Option<Self> {
+    pub fn parse(line: &str) -> Option<Self> {
         let counts = line.strip_prefix("test result: ")?;
         let count = |of: &str| {
             let words: Vec<_> = counts.split([' ', ';']).collect();
             words.windows(2).find(|pair| pair[1] == of).and_then(|pair| pair[0].parse().ok())
         };
         Some(Self { passed: count("passed")?, failed: count("failed")?, ignored: count("ignored")? })
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "total: {} passed, {} failed, {} skipped", self.passed, self.failed, self.ignored)
     }
 }
 
@@ -138,6 +159,10 @@ impl AddAssign for Tally {
 }
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    if args.arm64 {
+        println!("{}", arm64::test(workspace, &args.layers, &args.guest)?);
+        return Ok(());
+    }
     let layers = if args.layers.is_empty() { Layer::value_variants() } else { &args.layers };
     prepare(workspace, layers)?;
     let mut total = Tally::default();
@@ -146,14 +171,13 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         eprintln!("xtask: testing layer {layer:?}");
         let mut cargo = layer.cargo_test(workspace);
         if args.full {
-            cargo.env(FULL_SIZE, "1");
+            cargo.envs([FULL_SIZE]);
         }
         if !test(cargo, &mut total)? {
             failed.push(layer);
         }
     }
-    let Tally { passed, failed: failures, ignored } = total;
-    println!("total: {passed} passed, {failures} failed, {ignored} skipped");
+    println!("{total}");
     ensure!(failed.is_empty(), "these layers failed: {failed:?}");
     Ok(())
 }

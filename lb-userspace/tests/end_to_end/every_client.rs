@@ -4,14 +4,17 @@
 use std::thread;
 
 use lb_lab::curl::{self, Answer};
-use lb_lab::{Host, Lab, Result, Topology};
+use lb_lab::{Host, Lab, Result, Topology, size};
 
 use crate::local_clients::{Theatre, assert_peers, mapped, servers};
 use crate::stage::{EQUAL, assert_shares};
 
 const TOPOLOGY: Topology = Topology { lan_clients: 1, routed_clients: 1, ..Topology::DEFAULT };
+
 /// Connections of each client. One size for CI and in full: even these take seconds.
-const CONNECTIONS: usize = 500;
+fn connections() -> usize {
+    size::or_less(500)
+}
 
 #[test]
 fn every_kind_of_client_is_balanced_at_once_in_native_mode() -> Result<()> {
@@ -34,10 +37,10 @@ fn every_kind_of_client_is_balanced_at_once(mode: &str) -> Result<()> {
     let (own, others) = thread::scope(|scope| {
         let own = [web, mapped(web)].map(|address| {
             let theatre = &theatre;
-            scope.spawn(move || theatre.fetch(address, CONNECTIONS))
+            scope.spawn(move || theatre.fetch(address, connections()))
         });
         let others =
-            others(theatre.lab()).map(|host| scope.spawn(move || curl::fetch(host, web, CONNECTIONS)));
+            others(theatre.lab()).map(|host| scope.spawn(move || curl::fetch(host, web, connections())));
         let others: Vec<_> = others.collect();
         let own = own.map(|client| client.join().expect("curl's caller does not panic"));
         let others: Result<Vec<_>> =
@@ -50,9 +53,9 @@ fn every_kind_of_client_is_balanced_at_once(mode: &str) -> Result<()> {
     assert_peers(&mapped_, mapped(web));
 
     let own: Vec<Answer> = [plain, mapped_].concat();
-    assert_eq!(own.len(), 2 * CONNECTIONS);
+    assert_eq!(own.len(), 2 * connections());
     for (host, names) in self::others(theatre.lab()).zip(&others) {
-        assert_eq!(names.len(), CONNECTIONS, "{host}");
+        assert_eq!(names.len(), connections(), "{host}");
     }
     // All take turns with all, so their shares are equal together.
     let names = servers(&own).chain(others.iter().flatten().cloned());
@@ -60,7 +63,7 @@ fn every_kind_of_client_is_balanced_at_once(mode: &str) -> Result<()> {
     // A server is balanced to itself like to any other.
     for (host, names) in theatre.lab().servers.iter().zip(&others) {
         let to_itself = names.iter().filter(|name| *name == host.name()).count();
-        assert!(to_itself > 0, "{host} was never balanced to itself in {CONNECTIONS} connections");
+        assert!(to_itself > 0, "{host} was never balanced to itself in {} connections", connections());
     }
     Ok(())
 }

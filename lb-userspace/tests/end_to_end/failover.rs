@@ -20,7 +20,7 @@ const IDLE: usize = 30;
 
 /// Connections a second, and the seconds before the failure and after its detection.
 fn rate() -> u32 {
-    size::choose(200, 500)
+    size::count(200, 500)
 }
 fn seconds() -> u32 {
     size::choose(2, 10)

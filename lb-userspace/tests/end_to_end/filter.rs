@@ -14,7 +14,7 @@ use xlb::dataplane::pins::Pins;
 use xlb::neighbours::Interface;
 use xlb::plan;
 
-use crate::stage::{EQUAL, Stage, assert_shares, config, lab, programs};
+use crate::stage::{EQUAL, Stage, assert_shares, config, lab, links};
 
 /// Connections after an event.
 const CONNECTIONS: usize = 60;
@@ -30,7 +30,7 @@ fn with_filter(lab: Lab, prepare: impl FnOnce(&Host) -> Result<()>) -> Result<(S
     let text = config.to_toml();
     let parsed = Loaded::parse("xlb.toml", &text).expect("is valid").config;
     stage.lab.balancer.inside(|| put_filter(&Pins::new(xlb.pins()), &parsed));
-    assert!(programs(&stage.lab.balancer).is_empty(), "the link is gone");
+    assert!(links(&stage.lab.balancer).is_empty(), "the link is gone");
     Ok((stage, xlb, text))
 }
 
@@ -77,7 +77,7 @@ fn a_filter_forwards_is_adopted_and_leaves_with_the_agent() -> Result<()> {
     assert_eq!(held.ask().expect("the connection goes on"), name);
     let answers = curl::tally(curl::fetch(client, stage.web(), CONNECTIONS)?);
     assert_shares(&answers, &EQUAL);
-    assert!(programs(balancer).is_empty(), "no link beside it");
+    assert!(links(balancer).is_empty(), "no link beside it");
 
     assert!(agent.stop()?.success());
     let (filters, disciplines) = shown(balancer, "ingress")?;

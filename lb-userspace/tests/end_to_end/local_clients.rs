@@ -8,7 +8,7 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::loaded_links;
 use lb_lab::curl::{self, Answer};
 use lb_lab::stats::Local;
-use lb_lab::{Cgroup, Error, Host, Lab, Nginx, Process, Result, Topology, wait};
+use lb_lab::{Cgroup, Error, Host, Lab, Nginx, Process, Result, Topology, size, wait};
 
 use xlb::config::{Config, Loaded};
 use xlb::dataplane::object::{self, Sizes, XLB};
@@ -17,12 +17,15 @@ use xlb::local::HostClients;
 
 use crate::stage::{ECHO, ECHO_PORT, EQUAL, Stage, WEB, WEB_PORT, assert_shares, config, lab, xlb};
 
-/// Connections of each kind of client. One size for CI and in full: even these take seconds.
-const CONNECTIONS: usize = 500;
 /// Agents that take over from each other.
 const ADOPTIONS: usize = 3;
 /// Connections after an event.
 const FEW: usize = 30;
+
+/// Connections of each kind of client. One size for CI and in full: even these take seconds.
+fn connections() -> usize {
+    size::or_less(500)
+}
 
 /// A stage whose balancer serves the processes in a cgroup, too.
 pub struct Theatre {
@@ -112,8 +115,8 @@ fn clients_on_the_host_are_balanced_and_see_the_frontend() -> Result<()> {
     let theatre = Theatre::open(Topology::default(), "native")?;
     let web = theatre.stage.web();
     for address in [web, mapped(web)] {
-        let answers = theatre.fetch(address, CONNECTIONS)?;
-        assert_eq!(answers.len(), CONNECTIONS);
+        let answers = theatre.fetch(address, connections())?;
+        assert_eq!(answers.len(), connections());
         assert_shares(&curl::tally(servers(&answers)), &EQUAL);
         assert_peers(&answers, address);
     }
@@ -123,7 +126,7 @@ fn clients_on_the_host_are_balanced_and_see_the_frontend() -> Result<()> {
 
     let stats = xlb(theatre.lab()).stats()?;
     let frontend = stats.frontends.iter().find(|frontend| frontend.name == WEB).expect("it is configured");
-    let all = Local { connections: 2 * CONNECTIONS as u64, current: 0 };
+    let all = Local { connections: 2 * connections() as u64, current: 0 };
     assert_eq!((frontend.local, frontend.connections), (all, 0), "nothing crosses the interface");
     Ok(())
 }
@@ -170,7 +173,7 @@ fn clients_on_the_host_need_no_agent_and_leave_with_it() -> Result<()> {
     let xlb = xlb(theatre.lab());
     // Each adopts what its predecessor has left, and replaces the programs.
     let answers = thread::scope(|scope| {
-        let client = scope.spawn(|| theatre.fetch(web, CONNECTIONS));
+        let client = scope.spawn(|| theatre.fetch(web, connections()));
         for _ in 0..ADOPTIONS {
             let agent = xlb.start_with(&config.to_toml(), &["--on-stop", "keep"])?;
             assert!(agent.stop()?.success());

@@ -100,7 +100,7 @@ fn a_narrow_link_to_a_server_is_crossed() -> Result<()> {
 
 /// Bytes that go to a server and come back.
 fn amount() -> usize {
-    size::choose(10_000_000, 200_000_000)
+    size::count(10_000_000, 200_000_000)
 }
 
 /// Sends bytes to a server and gets them back, or sees that one of them does not get rid of them.

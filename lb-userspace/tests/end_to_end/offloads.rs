@@ -5,13 +5,12 @@ use std::thread;
 
 use lb_lab::capture::{Capture, Frame};
 use lb_lab::lab::ETHERNET_MTU;
-use lb_lab::{Result, Topology, curl, echo};
+use lb_lab::{Result, Topology, curl, echo, size};
 
 use crate::stage::{EQUAL, Stage, assert_shares, config, lab, programs, xlb};
 
 const TOPOLOGY: Topology = Topology { offloads: true, ..Topology::DEFAULT };
 const CONNECTIONS: usize = 60;
-const TRANSFER: usize = 50_000_000;
 /// As much of a transfer as is captured.
 const SAMPLE: usize = 500_000;
 /// Why it takes TC by itself.
@@ -34,7 +33,7 @@ fn what_is_left_to_be_filled_in_and_cut_is_forwarded_in_tc() -> Result<()> {
         assert!(long > 0 && unfinished > 0, "{long} long and {unfinished} unfinished of {}", frames.len());
     }
 
-    transfer_at_once(&stage, TRANSFER);
+    transfer_at_once(&stage, size::or_less(50_000_000));
     let answers = curl::tally(curl::fetch(&stage.lab.routed_clients[0], stage.web(), CONNECTIONS)?);
     assert_shares(&answers, &EQUAL);
     assert!(!stage.balancer().log().text().contains(WARNING));

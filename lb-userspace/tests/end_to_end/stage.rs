@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
+use aya::util::KernelVersion;
 use lb_lab::config::Config;
 use lb_lab::curl::Answers;
 use lb_lab::echo::Echo;
@@ -139,14 +140,29 @@ pub fn config(lab: &Lab, mode: &str) -> Config {
 
 /// The kernel's digests of the programs on a host's interface, in XDP and in TC.
 pub fn programs(host: &Host) -> Vec<String> {
+    let filters = host.run("tc", &["filter", "show", "dev", "eth0", "ingress"]).expect("it has an ingress");
+    [links(host), tags(&filters)].concat()
+}
+
+/// Those of them that links hold, and not filters.
+pub fn links(host: &Host) -> Vec<String> {
     let link = host.run("ip", &["-details", "link", "show", "dev", "eth0"]).expect("it has an interface");
-    let mut words = link.split_whitespace().skip_while(|word| *word != "tag");
-    let in_xdp = words.nth(1).map(ToOwned::to_owned);
     let query = || SchedClassifier::query_tcx("eth0", TcAttachType::Ingress);
-    let (_, in_tc) = host.inside(query).expect("the kernel has links in TC");
+    let in_tc = match host.inside(query) {
+        Ok((_, programs)) => programs,
+        // There are no links in TC before 6.6.
+        Err(_) if KernelVersion::current().is_ok_and(|ours| ours < KernelVersion::new(6, 6, 0)) => Vec::new(),
+        Err(error) => panic!("the kernel does not tell its links in TC: {error}"),
+    };
     // As the kernel prints it: eight bytes in their order.
     let tag = |program: &ProgramInfo| format!("{:016x}", program.tag().swap_bytes());
-    in_xdp.into_iter().chain(in_tc.iter().map(tag)).collect()
+    tags(&link).into_iter().chain(in_tc.iter().map(tag)).collect()
+}
+
+/// The digests in what a command of iproute2 has printed.
+fn tags(printed: &str) -> Vec<String> {
+    let words: Vec<_> = printed.split_whitespace().collect();
+    words.windows(2).filter(|pair| pair[0] == "tag").map(|pair| pair[1].to_owned()).collect()
 }
 
 /// What clients connect to for HTTP.

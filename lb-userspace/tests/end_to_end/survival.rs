@@ -23,12 +23,12 @@ fn rounds() -> usize {
 
 /// New connections a second.
 fn rate() -> u32 {
-    size::choose(100, 500)
+    size::count(100, 500)
 }
 
 /// Long transfers at once.
 fn long_transfers() -> usize {
-    size::choose(20, 100)
+    size::count(20, 100)
 }
 
 #[test]

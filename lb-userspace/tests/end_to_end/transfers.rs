@@ -6,16 +6,23 @@ use std::thread;
 use lb_lab::capture::{Capture, Frame};
 use lb_lab::curl::{self, Answers};
 use lb_lab::host::Mac;
-use lb_lab::{Host, Lab, Result, Topology, echo};
+use lb_lab::{Host, Lab, Result, Topology, echo, size};
 
 use crate::stage::{EQUAL, Stage, assert_shares};
 
 const TOPOLOGY: Topology = Topology { lan_clients: 4, routed_clients: 2, ..Topology::DEFAULT };
-const CONNECTIONS_PER_CLIENT: usize = 500;
 const TRANSFERS: usize = 4;
-const TRANSFER: usize = 50_000_000;
 /// As much of a transfer as is captured.
 const SAMPLE: usize = 500_000;
+
+fn connections_per_client() -> usize {
+    size::or_less(500)
+}
+
+/// Bytes of each transfer.
+fn transfer() -> usize {
+    size::or_less(50_000_000)
+}
 
 #[test]
 fn connections_are_balanced_and_whole_in_native_mode() -> Result<()> {
@@ -39,19 +46,19 @@ fn connections_are_balanced_and_whole(mode: &str) -> Result<()> {
     transfer_at_once(&stage, stage.lab.clients(), SAMPLE);
     let frames = capture.stop()?;
 
-    assert_eq!(answers.values().sum::<usize>(), stage.lab.clients().count() * CONNECTIONS_PER_CLIENT);
+    assert_eq!(answers.values().sum::<usize>(), stage.lab.clients().count() * connections_per_client());
     assert_shares(&answers, &EQUAL);
     assert_counted(&stage, &answers)?;
     assert_addressed(&stage.lab, &frames);
 
     // Two clients of the LAN and both routed ones.
-    transfer_at_once(&stage, stage.lab.clients().skip(2).take(TRANSFERS), TRANSFER);
+    transfer_at_once(&stage, stage.lab.clients().skip(2).take(TRANSFERS), transfer());
     Ok(())
 }
 
 /// Makes many short connections from all clients at once.
 fn fetch_from_everywhere(stage: &Stage) -> Result<Answers> {
-    let fetch = |client| curl::fetch(client, stage.web(), CONNECTIONS_PER_CLIENT);
+    let fetch = |client| curl::fetch(client, stage.web(), connections_per_client());
     let names: Result<Vec<_>> = thread::scope(|scope| {
         let clients: Vec<_> = stage.lab.clients().map(|client| scope.spawn(move || fetch(client))).collect();
         clients.into_iter().map(|client| client.join().expect("curl's caller does not panic")).collect()

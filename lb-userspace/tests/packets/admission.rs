@@ -195,9 +195,10 @@ fn connections_that_have_expired_keep_nobody_out_without_an_agent() {
 #[test]
 fn a_sweep_puts_the_count_right() {
     let rig = Rig::new();
-    let connection = Connection::established(&rig, CLIENT);
+    // Before the other, whose time is now.
     let expired = Connection::established(&rig, client(2, 40_000));
     rig.age(expired.client.socket, Ticks(TIMEOUTS.idle.0 + 1));
+    let connection = Connection::established(&rig, CLIENT);
     // As an agent leaves it that is killed between its two steps, or a program before the first count.
     for wrong in [1, 7, -2] {
         let maps = rig.control.maps();

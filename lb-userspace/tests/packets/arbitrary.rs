@@ -17,7 +17,9 @@ use crate::icmp::{About, BOTH, ERRORS};
 use crate::rig::{CLIENT, OUR_MAC, Out, Rig, client, is_opening, server};
 
 /// How many frames are tried of each kind.
-const CASES: u32 = 2000;
+fn count() -> u32 {
+    lb_lab::size::or_less(2_000)
+}
 
 /// A state that a connection is in, and what comes then.
 #[derive(Clone, Debug)]
@@ -239,7 +241,7 @@ fn is_syn(sent: &[u8]) -> Result<Kind, TestCaseError> {
 
 fn runner() -> TestRunner {
     // What fails becomes a fixture, not a file of seeds.
-    TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() })
+    TestRunner::new(Config { cases: count(), failure_persistence: None, ..Config::default() })
 }
 
 /// Runs a frame of each case in a connection of its own, and returns how many were forwarded.
@@ -265,13 +267,13 @@ fn forwarded<C: Debug>(
 #[test]
 fn half_valid_frames() {
     let forwarded = forwarded(&cases(), |case| case.state, Case::frame);
-    assert!(forwarded > CASES / 2, "only {forwarded} were valid enough to say something");
+    assert!(forwarded > count() / 2, "only {forwarded} were valid enough to say something");
 }
 
 #[test]
 fn half_valid_errors() {
     let forwarded = forwarded(&icmp_cases(), |case| case.state, IcmpCase::frame);
-    assert!(forwarded > CASES / 4, "only {forwarded} were valid enough to say something");
+    assert!(forwarded > count() / 4, "only {forwarded} were valid enough to say something");
 }
 
 #[test]

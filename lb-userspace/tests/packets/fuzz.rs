@@ -272,7 +272,7 @@ fn connect(rig: &Rig, client: End, state: State) -> Connection {
 #[test]
 fn spoiled_frames() {
     let population = RefCell::new(Population::new());
-    let count = lb_lab::size::choose(20_000, 1_000_000);
+    let count = lb_lab::size::count(20_000, 1_000_000);
     // What fails becomes a fixture, not a file of seeds.
     let config = Config { cases: count, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&cases(), |case| population.borrow_mut().tries(&case));

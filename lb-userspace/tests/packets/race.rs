@@ -6,6 +6,7 @@ use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use lb_common::frontend::Timeouts;
 use lb_common::net::socket_addr;
 use lb_common::reason::Reason;
 use lb_common::tcp::State;
@@ -17,7 +18,9 @@ use crate::frame::End;
 use crate::rig::{Rig, TIMEOUTS, Verdict, client};
 
 /// Tuples that are raced for.
-const TUPLES: u16 = 4000;
+fn tuples() -> u16 {
+    lb_lab::size::or_less(4_000)
+}
 
 /// Slots for each of three servers: two for each tuple, and some.
 const SLOTS: u16 = 8192;
@@ -83,10 +86,14 @@ fn one_connection_each(prepare: impl Fn(&Rig, End)) {
         println!("skipped: a race takes two CPUs, and there is one");
         return;
     };
-    let mut rig = Rig::with_slots(SLOTS);
-    // However long the races take, a SYN that comes again goes where the first one went.
+    let mut rig = Rig::with(|wanted| {
+        wanted.sizes.nat_ports = SLOTS;
+        // However long the races take, no connection is forgotten meanwhile,
+        wanted.frontends[0].timeouts = Timeouts { connect: TIMEOUTS.idle, closed: TIMEOUTS.idle, ..TIMEOUTS };
+    });
+    // and a SYN that comes again goes where the first one went.
     rig.set_up(|setup| setup.settings.redispatch_after = TIMEOUTS.idle);
-    let clients: Vec<End> = (0..TUPLES).map(|n| client(1, 10_000 + n)).collect();
+    let clients: Vec<End> = (0..tuples()).map(|n| client(1, 10_000 + n)).collect();
     for client in &clients {
         prepare(&rig, *client);
     }
@@ -94,7 +101,7 @@ fn one_connection_each(prepare: impl Fn(&Rig, End)) {
     let nobodys = clients.iter().zip(a.iter().zip(&b)).filter(|(client, (a, b))| !has_winner(**client, a, b));
     let nobodys = nobodys.count();
     let losers = rig.reason(Reason::LostRace);
-    println!("{TUPLES} races had {losers} losers, {nobodys} of them no winner");
+    println!("{} races had {losers} losers, {nobodys} of them no winner", tuples());
     assert!(losers > 0, "the CPUs never met");
     let holders = holders(&rig);
     for client in clients {

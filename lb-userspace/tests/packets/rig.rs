@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use aya::Ebpf;
+use aya::maps::MapData;
 use aya::programs::{Program, TestRun, TestRunOptions};
 use lb_common::admission::Limits;
 use lb_common::counters::PathCounters;
@@ -15,12 +15,12 @@ use lb_common::slot::{Details, Slot, Word};
 use lb_common::tcp::{Flags, State};
 use lb_common::time::{Tick, Ticks};
 use xlb::control::{Control, Portion, Wanted, WantedFrontend, WantedServer};
-use xlb::dataplane::maps::Maps;
-use xlb::dataplane::object::{self, Sizes, XLB};
-use xlb::dataplane::table;
+use xlb::dataplane::object::Sizes;
 
 use crate::entry::Entry;
 use crate::frame::{End, TCP_AT, is_sound};
+use crate::pool::Lease;
+use crate::raw;
 
 /// The balancer's MAC address.
 pub const OUR_MAC: Mac = Mac([2, 0, 0, 0, 0, 10]);
@@ -64,9 +64,11 @@ pub const fn at_our_mac(socket: SocketAddrV4) -> End {
 
 /// A loaded data plane.
 pub struct Rig {
-    ebpf: Ebpf,
-    entry: Entry,
     pub control: Control,
+    entry: Entry,
+    reasons: MapData,
+    /// Behind what uses its maps: dropped, it is another test's.
+    program: Lease,
 }
 
 /// What became of a frame.
@@ -117,11 +119,9 @@ impl Rig {
         entry.prepare();
         let mut wanted = wanted();
         change(&mut wanted);
-        let mut ebpf =
-            object::load(XLB, wanted.sizes).expect("loads; BPF needs root: use `cargo xtask test`");
-        object::load_program(&mut ebpf, entry.program()).expect("the verifier takes the program");
-        let maps = Maps::gather(|name| table::take(&mut ebpf, name)).expect("has all maps");
-        let mut rig = Self { ebpf, entry, control: Control::new(maps, wanted).expect("fills") };
+        let program = Lease::new(entry, wanted.sizes);
+        let control = Control::new(program.maps(), wanted).expect("fills");
+        let mut rig = Self { control, entry, reasons: program.data("REASONS"), program };
         rig.set_up(|setup| setup.settings.redispatch_after = REDISPATCH_AFTER);
         rig
     }
@@ -179,7 +179,7 @@ impl Rig {
         let mut out = vec![0; frame.len() + 256];
         let options =
             TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::new() };
-        let result = match self.ebpf.program(self.entry.program()).expect("is in the object") {
+        let result = match self.program.program(self.entry.program()).expect("is in the object") {
             Program::Xdp(program) => program.test_run(options),
             Program::SchedClassifier(program) => program.test_run(options),
             _ => panic!("a program of another kind"),
@@ -197,7 +197,7 @@ impl Rig {
 
     /// How often each was.
     pub fn reasons(&self) -> Vec<u64> {
-        Reason::ALL.iter().map(|reason| self.reason(*reason)).collect()
+        raw::sums(&self.reasons)
     }
 
     /// What was counted between a frontend and a server.

@@ -34,6 +34,10 @@ pub enum Need {
     Arm64,
     /// To make a Debian package and to look at it.
     Package,
+    /// To boot an arm64 kernel.
+    Guest,
+    /// To boot it with a whole Debian.
+    Debian,
 }
 
 impl Need {
@@ -48,6 +52,8 @@ impl Need {
             Self::Lint => lint(),
             Self::Package => package(),
             Self::Arm64 => arm64().into_iter().chain(arm64_linker()).collect(),
+            Self::Guest => guest(),
+            Self::Debian => debian(),
         }
     }
 }
@@ -125,6 +131,18 @@ fn package() -> Vec<Package> {
         ("dpkg-shlibdeps", "dpkg-dev", "tells which libraries the package needs"),
         ("lintian", "lintian", "finds what is wrong with the package"),
         ("systemd-analyze", "systemd", "tells what the service may do"),
+    ])
+}
+
+fn debian() -> Vec<Package> {
+    packages_of(&[("mmdebstrap", "mmdebstrap", "installs a Debian into a folder")])
+}
+
+fn guest() -> Vec<Package> {
+    packages_of(&[
+        ("qemu-system-aarch64", "qemu-system-arm", "is the machine that boots an arm64 kernel"),
+        ("depmod", "kmod", "tells which of the kernel's modules need which"),
+        ("cpio", "cpio", "packs what that machine's kernel unpacks"),
     ])
 }
 
