@@ -33,20 +33,11 @@ pub enum Error {
     NoNewPrivileges(#[source] io::Error),
 }
 
-/// Gives up what a running agent does not need, in the calling thread and those that it will start.
+/// Gives up what a running agent does not need, in the calling thread and those that it will start. What is kept is at most
+/// what there is: whoever started the agent may have taken some away.
 pub fn keep_needed() -> Result<(), Error> {
-    keep(&KEPT.into_iter().collect())
-}
-
-/// Gives up all, in a thread that only reads or writes what is open.
-pub fn keep_none() -> Result<(), Error> {
-    keep(&CapsHashSet::new())
-}
-
-/// What is kept of `wanted` is what there is: whoever started the agent may have taken some away.
-fn keep(wanted: &CapsHashSet) -> Result<(), Error> {
     let permitted = caps::read(None, CapSet::Permitted)?;
-    let kept = wanted & &permitted;
+    let kept = &CapsHashSet::from(KEPT) & &permitted;
     // Without this right the set stays as it was; with the flag at the end, no program can use what it has.
     if permitted.contains(&Capability::CAP_SETPCAP) {
         for capability in &caps::read(None, CapSet::Bounding)? - &kept {

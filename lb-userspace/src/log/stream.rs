@@ -4,9 +4,6 @@ use std::io::{self, Write};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
-
-use crate::privileges;
 
 /// Text, and where it is to be told how its writing went.
 type Job = (Vec<u8>, oneshot::Sender<io::Result<()>>);
@@ -29,8 +26,6 @@ impl Stream {
     fn start(mut stream: impl Write + Send + 'static) -> io::Result<Self> {
         let (sender, mut jobs) = mpsc::channel::<Job>(1);
         let write = move || {
-            // It starts while the agent still has all of root's rights.
-            let _ = privileges::keep_none().inspect_err(|error| error!("{error}"));
             while let Some((text, outcome)) = jobs.blocking_recv() {
                 let written = stream.write_all(&text).and_then(|()| stream.flush());
                 // Whoever waited may have lost patience.

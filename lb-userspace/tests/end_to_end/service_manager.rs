@@ -20,9 +20,9 @@ fn systemd_hears_when_it_forwards_goes_on_reloads_and_ends() -> Result<()> {
 
     let ready = hear(&systemd, "READY=1");
     assert_eq!(programs(host).len(), 1, "it is ready once it is attached");
-    assert!(ready.contains("STATUS=forwarding on eth0 (tc); 3 of 3 servers usable"), "{ready}");
-    // None of them answers.
-    hear(&systemd, "STATUS=forwarding on eth0 (tc); 0 of 3 servers usable");
+    assert!(ready.contains("STATUS=forwarding on eth0 (tc); 6 of 6 servers usable"), "{ready}");
+    // None of them is there.
+    hear(&systemd, "STATUS=forwarding on eth0 (tc); 0 of 6 servers usable");
     hear(&systemd, "WATCHDOG=1");
     agent.signal(Signal::SIGHUP)?;
     let reloading = hear(&systemd, "RELOADING=1");
