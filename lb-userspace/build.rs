@@ -55,8 +55,8 @@ fn warn(build: &Build) {
     }
 }
 
-/// Copies an object to where the sources include it from.
+/// Puts an object where the sources include it from.
 fn keep(object: &Path, out: &Path, name: &str) -> Result<(), Box<dyn Error>> {
-    fs::copy(object, out.join(name).with_extension("bpf.o"))?;
-    Ok(())
+    let object = lb_toolchain::without_debug_information(&fs::read(object)?)?;
+    Ok(fs::write(out.join(name).with_extension("bpf.o"), object)?)
 }

@@ -10,6 +10,7 @@ mod error;
 mod installation;
 mod linker;
 mod object;
+mod strip;
 mod toolchain;
 mod workspace;
 
@@ -17,5 +18,6 @@ pub use build::{Build, Executable};
 pub use error::Error;
 pub use installation::Installation;
 pub use linker::Linker;
+pub use strip::without_debug_information;
 pub use toolchain::{Compiler, Toolchain};
 pub use workspace::Workspace;

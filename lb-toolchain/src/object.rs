@@ -11,10 +11,12 @@ pub(crate) const TARGET: &str = "bpfel-unknown-none";
 const PRODUCT: &str = "balancer";
 
 /// The release profile as eBPF needs it, whatever the workspace chooses for the agent.
-const PROFILE: [(&str, &str); 5] = [
+const PROFILE: [(&str, &str); 6] = [
     // The verifier sees whole programs; a call that is not inlined across units costs it most.
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    // Each packet runs through it, so nothing is too large to be fast.
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3"),
     // BTF is made of debug information, which must therefore reach the linker.
     ("CARGO_PROFILE_RELEASE_DEBUG", "2"),
     ("CARGO_PROFILE_RELEASE_STRIP", "none"),

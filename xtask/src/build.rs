@@ -22,17 +22,22 @@ pub struct Args {
 }
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
-    setup::ensure(workspace, &[Need::Ebpf])?;
-    let build = if args.arm64 {
-        build_arm64(workspace)?
-    } else {
-        cargo::build_release(&mut cargo::command(workspace), &["lb-userspace"])?
-    };
+    let build = release(workspace, args.arm64)?;
     let xlb = cargo::program(&build, "xlb")?;
-    let content = fs::read(xlb)?;
-    ensure!(!args.arm64 || content.get(E_MACHINE) == Some(&EM_AARCH64), "{} is not for arm64", xlb.display());
-    println!("{} ({} KiB)", xlb.display(), content.len() / 1024);
+    println!("{} ({} KiB)", xlb.display(), fs::metadata(xlb)?.len() / 1024);
     Ok(())
+}
+
+/// Builds the product for release, for this machine or for arm64.
+pub fn release(workspace: &Workspace, arm64: bool) -> Result<Build> {
+    setup::ensure(workspace, &[Need::Ebpf])?;
+    if !arm64 {
+        return cargo::build_release(&mut cargo::command(workspace), &["lb-userspace"]);
+    }
+    let build = build_arm64(workspace)?;
+    let xlb = cargo::program(&build, "xlb")?;
+    ensure!(fs::read(xlb)?.get(E_MACHINE) == Some(&EM_AARCH64), "{} is not for arm64", xlb.display());
+    Ok(build)
 }
 
 fn build_arm64(workspace: &Workspace) -> Result<Build> {

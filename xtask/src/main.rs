@@ -4,6 +4,7 @@ mod arm64;
 mod bench;
 mod build;
 mod cargo;
+mod deb;
 mod lint;
 mod privilege;
 mod process;
@@ -30,6 +31,8 @@ enum Verb {
     Setup,
     /// Builds xlb for release, for this machine or for arm64
     Build(build::Args),
+    /// Makes the Debian package, for this machine or for arm64, and has lintian look at it
+    Deb(deb::Args),
     /// Runs xlb in a lab of network namespaces, or on this host with a configuration
     Run(run::Args),
     /// Runs the tests of all layers, or of some
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
     match verb {
         Verb::Setup => setup::run(&workspace),
         Verb::Build(args) => build::run(&workspace, &args),
+        Verb::Deb(args) => deb::run(&workspace, &args),
         Verb::Run(args) => run::run(&workspace, &args),
         Verb::Test(args) => test::run(&workspace, &args),
         Verb::Bench(args) => bench::run(&workspace, args),

@@ -12,6 +12,7 @@ use crate::health::tls::AuthoritiesError;
 use crate::kind::Kind;
 use crate::neighbours;
 use crate::preflight;
+use crate::privileges;
 use crate::{socket, web};
 
 /// What can go wrong with the agent.
@@ -63,6 +64,9 @@ pub enum Error {
         humantime::format_duration(*.0)
     )]
     Unconfirmed(Duration),
+    /// The agent keeps more rights than it needs.
+    #[error(transparent)]
+    Privileges(#[from] privileges::Error),
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] std::io::Error),
@@ -85,7 +89,7 @@ impl Error {
             Self::Unconfirmed(_) => Kind::Unconfirmed,
             Self::Neighbours(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
-            Self::Signals(_) => Kind::Failed,
+            Self::Privileges(_) | Self::Signals(_) => Kind::Failed,
         }
     }
 }

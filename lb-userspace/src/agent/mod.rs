@@ -33,8 +33,10 @@ use crate::monitor::Monitor;
 use crate::neighbours::{self, Interface, Resolver};
 use crate::plan;
 use crate::preflight;
+use crate::privileges;
 use crate::pulse::Pulse;
 use crate::roster::{Roster, Usable};
+use crate::service_manager::ServiceManager;
 use crate::socket::{Listener, Request, Service};
 use crate::stats::Ledger;
 use crate::web::{Bound, Proof, Sources, Web};
@@ -94,6 +96,7 @@ struct Agent {
     ledger: Ledger,
     log: Log,
     pulse: Pulse,
+    manager: ServiceManager,
     /// None until the data plane is there.
     web: Option<Web>,
     health_sender: mpsc::Sender<health::Event>,
@@ -148,6 +151,8 @@ pub async fn run(options: Options) -> Result<(), Error> {
         Sources { watched: monitor.clone(), pulse: agent.pulse.clone(), requests: request_sender.clone() };
     listener.serve(Service { requests: request_sender, watched: monitor, timeout });
     agent.web = Some(Web::serve(sources, bound, &agent.config, proof));
+    complain(privileges::keep_needed().map_err(Error::from));
+    agent.manager.ready(agent.roster.status());
     let end = agent.serve(&mut inputs).await;
     drop(listener);
     match end {

@@ -11,6 +11,7 @@ use crate::dataplane::status::Status;
 use crate::neighbours::{self, Interface};
 use crate::plan;
 use crate::roster::Roster;
+use crate::service_manager::ServiceManager;
 use crate::web::Proof;
 
 /// How long a packet may be under way through the program, with room to spare: after that, none has
@@ -22,6 +23,13 @@ impl Agent {
     ///
     /// Everything that can be wrong is found before anything is changed.
     pub(super) async fn reload(&mut self) -> Result<(), Error> {
+        ServiceManager::reloading();
+        let outcome = self.try_reload().await;
+        self.manager.ready(self.roster.status());
+        outcome
+    }
+
+    async fn try_reload(&mut self) -> Result<(), Error> {
         let loaded = Loaded::load(&self.options.config)?;
         warn_of(&self.options, &loaded);
         let setup = self.control.maps().setup.get();

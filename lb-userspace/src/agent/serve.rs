@@ -79,6 +79,7 @@ impl Agent {
                 }
                 _ = beats.tick() => {
                     self.pulse.beat(Instant::now());
+                    self.manager.beat();
                     continue;
                 }
                 _ = growth.tick(), if !self.slow_starts.is_empty() => complain(self.advance_slow_starts()),
@@ -316,6 +317,7 @@ impl Agent {
         self.usable = usable;
         self.judge_due();
         self.note_rings();
+        self.manager.say(self.roster.status());
     }
 
     /// Established connections of a server.

@@ -30,6 +30,7 @@ use crate::plan;
 use crate::preflight::Fit;
 use crate::pulse::Pulse;
 use crate::roster::{Roster, Usable};
+use crate::service_manager::ServiceManager;
 use crate::stats::Ledger;
 
 /// How long the start waits for the servers' next hops. One that does not answer ARP by then gets
@@ -208,6 +209,7 @@ impl Agent {
             ledger: Ledger::default(),
             log,
             pulse: Pulse::default(),
+            manager: ServiceManager::new(),
             web: None,
             health_sender,
             claim,

@@ -7,10 +7,12 @@ use super::{Agent, Error, complain};
 use crate::config::model::OnStop;
 use crate::dataplane::attach;
 use crate::log::Log;
+use crate::service_manager::ServiceManager;
 
 impl Agent {
     /// Leaves the data plane as it is wished.
     pub(super) async fn stop(mut self, signal: &str) -> Result<(), Error> {
+        ServiceManager::stopping();
         std::mem::replace(&mut self.log, Log::new(None)).finish().await;
         // Nothing is kept that nobody has confirmed.
         let wanted = if self.trial.is_some() { Some(OnStop::Remove) } else { self.options.on_stop };

@@ -57,8 +57,8 @@ impl Image {
         write(&overlay.join("tests/processor"), processor, 0o644)?;
         let mut archive = File::create(path)?;
         // The kernel takes several archives, one behind the other.
-        pack(root.path(), &mut archive)?;
-        pack(&overlay, &mut archive)?;
+        pack(root.path(), ".", &mut archive)?;
+        pack(&overlay, ".", &mut archive)?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -68,22 +68,24 @@ impl Image {
     }
 }
 
-fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+/// Writes a file, and the folders that it is in.
+pub(super) fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     fs::create_dir_all(path.parent().context("a file in a folder")?)?;
     fs::write(path, text)?;
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(mode))?)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies a file to a place whose folders need not exist yet.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to.parent().context("a file in a folder")?)?;
     fs::copy(from, to).with_context(|| format!("copy {}", from.display()))?;
     Ok(())
 }
 
-/// Appends a folder to an archive, its owners as root's.
-fn pack(folder: &Path, archive: &mut File) -> Result<()> {
+/// Appends what is in a folder by this name to an archive, its owners as root's.
+pub(super) fn pack(folder: &Path, name: &str, archive: &mut File) -> Result<()> {
     let find =
-        Command::new("find").args([".", "-print0"]).current_dir(folder).stdout(Stdio::piped()).spawn()?;
+        Command::new("find").args([name, "-print0"]).current_dir(folder).stdout(Stdio::piped()).spawn()?;
     let mut cpio = Command::new("cpio")
         .args(["--create", "--null", "--format=newc", "--owner=0:0", "--quiet"])
         .current_dir(folder)

@@ -55,3 +55,13 @@ impl Apt {
         apt
     }
 }
+
+/// The program that runs arm64's programs on this machine, from a package that is not installed: that would have the kernel
+/// know of it.
+pub fn emulator(folder: &Path) -> Result<PathBuf> {
+    let folder = folder.join("emulator");
+    fs::create_dir_all(&folder)?;
+    let script = "apt-get download qemu-user-static && dpkg-deb --extract qemu-user-static_*.deb .";
+    process::run(Command::new("sh").args(["-c", script]).current_dir(&folder))?;
+    Ok(folder.join("usr/bin/qemu-aarch64-static"))
+}

@@ -1,5 +1,6 @@
 //! `setup`: installs what is missing, says what and why, and does nothing when nothing is.
 
+pub mod cargo_deb;
 mod linker;
 mod need;
 mod packages;

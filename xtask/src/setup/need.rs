@@ -32,8 +32,12 @@ pub enum Need {
     Lint,
     /// To build for arm64 on another architecture.
     Arm64,
+    /// To make a Debian package and to look at it.
+    Package,
     /// To boot an arm64 kernel.
     Guest,
+    /// To boot it with a whole Debian.
+    Debian,
 }
 
 impl Need {
@@ -46,8 +50,10 @@ impl Need {
             Self::Peers => peers(),
             Self::Pictures => pictures(),
             Self::Lint => lint(),
+            Self::Package => package(),
             Self::Arm64 => arm64().into_iter().chain(arm64_linker()).collect(),
             Self::Guest => guest(),
+            Self::Debian => debian(),
         }
     }
 }
@@ -118,6 +124,18 @@ fn lint() -> Vec<Package> {
         ("cargo-fmt", "rustfmt-web", "checks the format"),
         ("cargo-clippy", "rust-web-clippy", "finds questionable code"),
     ])
+}
+
+fn package() -> Vec<Package> {
+    packages_of(&[
+        ("dpkg-shlibdeps", "dpkg-dev", "tells which libraries the package needs"),
+        ("lintian", "lintian", "finds what is wrong with the package"),
+        ("systemd-analyze", "systemd", "tells what the service may do"),
+    ])
+}
+
+fn debian() -> Vec<Package> {
+    packages_of(&[("mmdebstrap", "mmdebstrap", "installs a Debian into a folder")])
 }
 
 fn guest() -> Vec<Package> {

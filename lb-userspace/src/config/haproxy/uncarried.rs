@@ -5,7 +5,7 @@ pub(super) fn reason(words: &[String]) -> &'static str {
     let second = words.get(1).map_or("", String::as_str);
     match words.first().map_or("", String::as_str) {
         "user" | "group" | "uid" | "gid" | "chroot" => {
-            "not carried: xlb loads programs into the kernel and keeps the rights that it is started with"
+            "not carried: xlb loads programs into the kernel as root, and gives up by itself what it does not need of root"
         }
         "daemon" | "pidfile" | "master-worker" | "nbproc" | "nbthread" | "cpu-map" | "cpu-policy" => {
             "not carried: the kernel does the work of HAProxy's processes, and the agent is one service"

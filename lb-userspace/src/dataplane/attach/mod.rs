@@ -5,6 +5,7 @@
 
 mod choice;
 pub mod filter;
+mod tcx;
 mod trial;
 
 use std::fmt;
@@ -264,7 +265,10 @@ pub fn mode_of(program: u32, interface: &Interface) -> Result<Option<Mode>, Erro
         Some(XdpMode::Native) => Ok(Some(Mode::Native)),
         Some(XdpMode::Generic) => Ok(Some(Mode::Generic)),
         Some(XdpMode::Hardware | XdpMode::Multiple) => Ok(None),
-        None => Ok(tcx_programs(interface)?.contains(&program).then_some(Mode::Tc)),
+        None => {
+            let programs = tcx::programs(interface.index).map_err(Error::Filter)?;
+            Ok(programs.contains(&program).then_some(Mode::Tc))
+        }
     }
 }
 
@@ -285,22 +289,12 @@ pub async fn until_detached(program: Option<u32>, name: &str) {
     }
 }
 
-/// The programs at an interface's ingress that links hold, by their ids, in the order in which they
-/// run.
-fn tcx_programs(interface: &Interface) -> Result<Vec<u32>, Error> {
-    match SchedClassifier::query_tcx(&interface.name, TcAttachType::Ingress) {
-        Ok((_, programs)) => Ok(programs.iter().map(aya::programs::ProgramInfo::id).collect()),
-        Err(source) if has_no_tcx(&source) => Ok(Vec::new()),
-        Err(source) => Err(Error::Program { name: Mode::Tc.program(), source }),
-    }
-}
-
 /// How many programs of others are at an interface's ingress in TC, by links and in filters.
 pub fn others_in_tc(interface: &Interface, pins: &Pins) -> Result<usize, Error> {
     let ours = pins.program_info(Mode::Tc.program()).ok().map(|info| info.id());
     let linked = pins.linked_program();
     let is_ours = |program: &&u32| Some(**program) == ours || Some(**program) == linked;
-    let programs = tcx_programs(interface)?;
+    let programs = tcx::programs(interface.index).map_err(Error::Filter)?;
     Ok(programs.len() - programs.iter().filter(is_ours).count() + filter::others(interface)?)
 }
 
