@@ -135,14 +135,17 @@ impl Reason {
     }
 
     /// The result that [`Self::to_number`] has made a number, of a function that fails for one of these
-    /// reasons only.
+    /// reasons.
     ///
     /// # Errors
     ///
-    /// The one of the reasons whose number it is.
+    /// The one of the reasons whose number it is, and the first for what is no number of theirs: a failure stays one.
     #[inline(always)]
     pub fn from_number<const N: usize>(number: u32, reasons: [Self; N]) -> Result<(), Self> {
-        reasons.into_iter().find(|reason| *reason as u32 == number).map_or(Ok(()), Err)
+        if number == REASONS {
+            return Ok(());
+        }
+        Err(reasons.into_iter().find(|reason| *reason as u32 == number).unwrap_or(reasons[0]))
     }
 
     /// Whether it is about traffic of the host's that was never the balancer's.
@@ -180,8 +183,10 @@ mod tests {
             let reasons = [Reason::NotAllowed, Reason::FrontendFull, Reason::SourceRate];
             assert_eq!(Reason::from_number(number, reasons), Err(reason));
         }
-        let number = Reason::to_number(Ok(()));
-        assert_eq!(Reason::from_number(number, [Reason::OtherHost, Reason::NotAllowed]), Ok(()));
+        let reasons = [Reason::OtherHost, Reason::NotAllowed];
+        assert_eq!(Reason::from_number(Reason::to_number(Ok(())), reasons), Ok(()));
+        let unknown = Reason::to_number(Err(Reason::SourceRate));
+        assert_eq!(Reason::from_number(unknown, reasons), Err(Reason::OtherHost), "a failure all the same");
     }
 
     #[test]

@@ -21,15 +21,16 @@ pub fn clear(map: Map) {
 /// The elements of an array of numbers that has one for each CPU, summed over the CPUs.
 pub fn sums(data: &MapData) -> Vec<u64> {
     let count = data.info().expect("is told").max_entries();
-    let (mut keys, mut last) = (vec![0_u32; count as usize], 0_u32);
+    let (mut keys, mut last) = (vec![0_u32; count as usize], [0_u32]);
     let mut values = vec![0_u64; count as usize * cpus()];
     let mut attributes = no_attributes();
     attributes.batch.out_batch = place(&mut last);
-    attributes.batch.keys = place(&mut keys[0]);
-    attributes.batch.values = place(&mut values[0]);
+    attributes.batch.keys = place(&mut keys);
+    attributes.batch.values = place(&mut values);
     attributes.batch.count = count;
     attributes.batch.map_fd = descriptor(data);
-    command(bpf_cmd::BPF_MAP_LOOKUP_BATCH, attributes).expect("can be read");
+    command(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attributes).expect("can be read");
+    assert_all(&attributes, count);
     assert!(keys.is_sorted(), "{keys:?}");
     values.chunks(cpus()).map(|cpus| cpus.iter().sum()).collect()
 }
@@ -42,25 +43,26 @@ fn zero(data: &MapData, values: usize) {
     let value = info.value_size().next_multiple_of(8) as usize * values;
     let mut zeros = vec![0_u8; value * count as usize];
     let mut attributes = no_attributes();
-    attributes.batch.keys = place(&mut keys[0]);
-    attributes.batch.values = place(&mut zeros[0]);
+    attributes.batch.keys = place(&mut keys);
+    attributes.batch.values = place(&mut zeros);
     attributes.batch.count = count;
     attributes.batch.map_fd = descriptor(data);
-    command(bpf_cmd::BPF_MAP_UPDATE_BATCH, attributes).expect("can be written");
+    command(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attributes).expect("can be written");
+    assert_all(&attributes, count);
 }
 
 /// Deletes all elements of a hash table or a trie.
 fn empty(data: &MapData) {
     let mut key = vec![0_u8; data.info().expect("is told").key_size() as usize];
-    let place = place(&mut key[0]);
+    let place = place(&mut key);
     let (mut first, mut delete) = (no_attributes(), no_attributes());
     first.__bindgen_anon_2.map_fd = descriptor(data);
     first.__bindgen_anon_2.__bindgen_anon_1.next_key = place;
     delete.__bindgen_anon_2.map_fd = descriptor(data);
     delete.__bindgen_anon_2.key = place;
     loop {
-        match command(bpf_cmd::BPF_MAP_GET_NEXT_KEY, first) {
-            Ok(()) => command(bpf_cmd::BPF_MAP_DELETE_ELEM, delete).expect("can be removed"),
+        match command(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut first) {
+            Ok(()) => command(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut delete).expect("can be removed"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => panic!("{error}"),
         }
@@ -76,13 +78,19 @@ fn cpus() -> usize {
     nr_cpus().expect("is told")
 }
 
-/// Where something begins, as commands are told.
-fn place<T>(first: &mut T) -> u64 {
-    (&raw mut *first).expose_provenance() as u64
+/// Where elements begin, as commands are told.
+fn place<T>(elements: &mut [T]) -> u64 {
+    elements.as_mut_ptr().expose_provenance() as u64
 }
 
 fn descriptor(data: &MapData) -> u32 {
     data.fd().as_fd().as_raw_fd().cast_unsigned()
+}
+
+/// Asserts that a batch has come to its end.
+fn assert_all(attributes: &bpf_attr, count: u32) {
+    // SAFETY: numbers, and the kernel has written the count.
+    assert_eq!(unsafe { attributes.batch.count }, count);
 }
 
 fn no_attributes() -> bpf_attr {
@@ -91,10 +99,10 @@ fn no_attributes() -> bpf_attr {
 }
 
 /// A command about a map, whose attributes name memory that is as long as the command expects.
-fn command(command: bpf_cmd, attributes: bpf_attr) -> io::Result<()> {
+fn command(command: bpf_cmd, attributes: &mut bpf_attr) -> io::Result<()> {
     // SAFETY: attributes of this command, of which the size is told.
     let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command as libc::c_int, &raw const attributes, size_of_val(&attributes))
+        libc::syscall(libc::SYS_bpf, command as libc::c_int, &raw mut *attributes, size_of::<bpf_attr>())
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -84,16 +84,17 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
 
 /// Appends what is in a folder by this name to an archive, its owners as root's.
 pub(super) fn pack(folder: &Path, name: &str, archive: &mut File) -> Result<()> {
-    let find =
+    let mut find =
         Command::new("find").args([name, "-print0"]).current_dir(folder).stdout(Stdio::piped()).spawn()?;
     let mut cpio = Command::new("cpio")
         .args(["--create", "--null", "--format=newc", "--owner=0:0", "--quiet"])
         .current_dir(folder)
-        .stdin(find.stdout.context("a pipe")?)
+        .stdin(find.stdout.take().context("a pipe")?)
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run cpio")?;
     io::copy(&mut cpio.stdout.take().context("a pipe")?, archive)?;
+    ensure!(find.wait()?.success(), "find cannot list {}", folder.display());
     ensure!(cpio.wait()?.success(), "cpio cannot pack {}", folder.display());
     Ok(())
 }

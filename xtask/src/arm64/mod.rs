@@ -67,7 +67,9 @@ pub fn test(workspace: &Workspace, layers: &[Layer], args: &Args) -> Result<Tall
         report.read(&line);
     }
     print!("{report}");
-    report.judge(steps.len())?;
+    let named: Vec<_> =
+        steps.iter().map(|step| if args.only.is_some() { &[] } else { step.tests() }).collect();
+    report.judge(&named)?;
     Ok(report.tally())
 }
 

@@ -18,6 +18,8 @@ pub struct Apt {
 impl Apt {
     /// Keeps its lists and archives in a folder.
     pub fn new(folder: &Path) -> Result<Self> {
+        // Archives of an older fetch would be unpacked beside their successors.
+        let _ = fs::remove_dir_all(folder.join("cache"));
         for part in ["state/lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(folder.join(part))?;
         }

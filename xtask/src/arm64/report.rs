@@ -1,6 +1,6 @@
 //! What a guest's console says of its machine and of the tests.
 
-use std::fmt;
+use std::{fmt, mem};
 
 use anyhow::{Result, ensure};
 
@@ -21,6 +21,7 @@ pub struct Report {
     ended: Vec<Ended>,
     /// The step that runs.
     tally: Tally,
+    names: Vec<String>,
     modes: [u32; MODES.len()],
 }
 
@@ -31,6 +32,8 @@ struct Ended {
     btf: bool,
     code: String,
     tally: Tally,
+    /// The tests that have passed.
+    names: Vec<String>,
     modes: [u32; MODES.len()],
 }
 
@@ -39,16 +42,24 @@ impl Report {
     pub fn read(&mut self, line: &str) {
         if let Some(tally) = Tally::parse(line) {
             self.tally += tally;
-        } else if let Some(mode) = passed_in(line) {
-            self.modes[mode] += 1;
+        } else if let Some(name) = passed(line) {
+            self.names.push(name.to_owned());
+            if let Some(mode) = mode(name) {
+                self.modes[mode] += 1;
+            }
         } else if let Some(machine) = line.strip_prefix(WORD).and_then(|word| word.strip_prefix("machine ")) {
             self.machine = Some(machine.to_owned());
         } else if let Some(end) = line.strip_prefix(WORD).and_then(|word| word.strip_prefix("end "))
             && let [layer, btf, code] = end.split(' ').collect::<Vec<_>>()[..]
         {
-            let (tally, modes) = (std::mem::take(&mut self.tally), std::mem::take(&mut self.modes));
-            let (layer, code) = (layer.to_owned(), code.to_owned());
-            self.ended.push(Ended { layer, btf: btf == WITH_BTF, code, tally, modes });
+            self.ended.push(Ended {
+                layer: layer.to_owned(),
+                btf: btf == WITH_BTF,
+                code: code.to_owned(),
+                tally: mem::take(&mut self.tally),
+                names: mem::take(&mut self.names),
+                modes: mem::take(&mut self.modes),
+            });
         }
     }
 
@@ -59,13 +70,20 @@ impl Report {
         sum
     }
 
-    /// Fails unless so many steps were run, and passed.
-    pub fn judge(&self, steps: usize) -> Result<()> {
+    /// Fails unless all steps were run and passed, and a test of each had each of the step's names in its own: a
+    /// test that is called otherwise now would be left out in silence.
+    pub fn judge(&self, steps: &[&[&str]]) -> Result<()> {
         let failed: Vec<_> =
             self.ended.iter().filter(|ended| ended.code != "0").map(|ended| &ended.layer).collect();
         ensure!(failed.is_empty(), "these layers failed on arm64: {failed:?}");
         let ended = self.ended.len();
-        ensure!(ended == steps, "the guest was off after {ended} of {steps} layers");
+        ensure!(ended == steps.len(), "the guest was off after {ended} of {} layers", steps.len());
+        for (Ended { layer, names, .. }, wanted) in self.ended.iter().zip(steps) {
+            let missing: Vec<_> =
+                wanted.iter().filter(|wanted| !names.iter().any(|name| name.contains(**wanted))).collect();
+            ensure!(missing.is_empty(), "no test of {layer} is called so: {missing:?}");
+        }
+        ensure!(self.ended.iter().any(|ended| !ended.names.is_empty()), "no test was run");
         Ok(())
     }
 }
@@ -84,9 +102,13 @@ impl fmt::Display for Report {
     }
 }
 
-/// The mode of a test that has passed, if its name says one: `test mtu::crossed_in_tc ... ok`.
-fn passed_in(line: &str) -> Option<usize> {
-    let name = line.strip_prefix("test ")?.strip_suffix(" ... ok")?;
+/// The name of a test that has passed: `test mtu::crossed_in_tc ... ok`.
+fn passed(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... ok")
+}
+
+/// The mode that a test's name says, if it says one.
+fn mode(name: &str) -> Option<usize> {
     let name = name.strip_suffix("_mode").unwrap_or(name);
     MODES.iter().position(|mode| name.ends_with(&format!("_in_{mode}")))
 }
@@ -114,12 +136,16 @@ mod tests {
         let expected = "arm64: Linux 6.1\n  \
                         end-to-end, without BTF: 2 passed, 1 failed, 0 skipped; 1 in native; 1 in tc\n";
         assert_eq!(report.to_string(), expected);
-        report.judge(1).expect("the test program said that all is well");
+        report.judge(&[&["mtu::"]]).expect("the test program said that all is well");
+        assert!(report.judge(&[&["nat::"]]).is_err(), "there was none");
     }
 
     #[test]
     fn a_layer_that_failed_or_never_ended_fails_all() {
-        assert!(report("xlb-guest: end end-to-end no-btf 101").judge(1).is_err());
-        assert!(report("xlb-guest: machine Linux 6.1").judge(1).is_err());
+        let test = "test nat::it ... ok\n";
+        report(&format!("{test}xlb-guest: end end-to-end no-btf 0")).judge(&[&[]]).expect("all is well");
+        assert!(report(&format!("{test}xlb-guest: end end-to-end no-btf 101")).judge(&[&[]]).is_err());
+        assert!(report("xlb-guest: end end-to-end no-btf 0").judge(&[&[]]).is_err(), "nothing was run");
+        assert!(report("xlb-guest: machine Linux 6.1").judge(&[&[]]).is_err());
     }
 }

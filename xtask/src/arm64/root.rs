@@ -62,7 +62,8 @@ impl Root {
     pub fn unpack(folder: &Path, kernel: &str) -> Result<Self> {
         let folder = folder.join(Path::new(kernel).file_name().context("no name of a kernel's package")?);
         let root = Self { path: folder.join("tree"), boot: folder.join("boot") };
-        let (done, wanted) = (folder.join("done"), PROGRAMS.join("\n"));
+        let file = fs::metadata(kernel).and_then(|file| file.modified()).ok();
+        let (done, wanted) = (folder.join("done"), format!("{PROGRAMS:?} {USELESS:?} {MODULES:?} {file:?}"));
         if fs::read_to_string(&done).ok().as_ref() != Some(&wanted) {
             root.fill(&Apt::new(&folder.join("apt"))?, kernel)?;
             fs::write(done, wanted)?;

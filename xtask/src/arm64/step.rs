@@ -1,5 +1,7 @@
 //! What runs in the guest, in which order.
 
+use std::slice;
+
 use anyhow::{Context, Result};
 use lb_toolchain::Build;
 
@@ -53,17 +55,18 @@ impl Step {
         Self { layer: Layer::EndToEnd, btf: false },
     ];
 
+    /// What the names of its tests have in them; all of the program's where this is empty.
+    pub fn tests(self) -> &'static [&'static str] {
+        if self.layer == Layer::EndToEnd { &END_TO_END } else { self.layer.tests() }
+    }
+
     /// The line that tells the guest's first program; only of tests that have this in their names, if one is
     /// given.
     pub fn line(self, build: &Build, only: Option<&str>) -> Result<String> {
         let Self { layer, btf } = self;
         let target = layer.root_target().context("a layer without a test program")?;
         let variables = layer.variables().map(|(name, value)| format!("{name}={value} "));
-        let tests = match only {
-            Some(_) => only.as_slice(),
-            None if layer == Layer::EndToEnd => &END_TO_END,
-            None => layer.tests(),
-        };
+        let tests = only.as_ref().map_or(self.tests(), slice::from_ref);
         Ok(format!(
             "{layer} {} {}{} {} {}\n",
             if btf { WITH_BTF } else { WITHOUT_BTF },
