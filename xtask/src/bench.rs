@@ -52,6 +52,9 @@ enum What {
         /// At full size: 500 connections a second, for many minutes in all
         #[arg(long)]
         full: bool,
+        /// Only the first of the ways to die, to see that it runs
+        #[arg(long, conflicts_with = "full")]
+        quick: bool,
     },
 }
 
@@ -78,12 +81,15 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
             privilege::acquire("making network namespaces")?;
             process::become_command(bench("neighbours").args(args))
         }
-        What::Failover { full } => {
+        What::Failover { full, quick } => {
             setup::ensure(workspace, &[Need::Ebpf, Need::Lab])?;
             privilege::acquire("making network namespaces")?;
             let mut bench = bench("failover");
             if full {
                 bench.envs([FULL_SIZE]);
+            }
+            if quick {
+                bench.arg("--quick");
             }
             process::become_command(&mut bench)
         }
