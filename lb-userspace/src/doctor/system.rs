@@ -85,15 +85,26 @@ fn available(text: &str) -> Option<u64> {
 fn memory_left(mount_point: &Path) -> Option<u64> {
     let groups = fs::read_to_string(OWN_CGROUPS).ok()?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let number = |group: &Path, name| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+    let read = |group: &Path, name| fs::read_to_string(group.join(name)).ok();
+    let number = |group: &Path, name| read(group, name)?.trim().parse::<u64>().ok();
     let group = mount_point.join(own);
     let groups = group.ancestors().take_while(|group| group.starts_with(mount_point));
     // "max" is no number, and no limit.
     groups
         .filter_map(|group| {
-            Some(number(group, "memory.max")?.saturating_sub(number(group, "memory.current")?))
+            let (limit, taken) = (number(group, "memory.max")?, number(group, "memory.current")?);
+            let cached = read(group, "memory.stat").map_or(0, |text| cached(&text));
+            Some(limit.saturating_sub(taken.saturating_sub(cached)))
         })
         .min()
+}
+
+/// What of a group's memory the kernel gives back when it is needed: what it keeps of files, by `memory.stat`,
+/// in bytes.
+fn cached(text: &str) -> u64 {
+    let fields = text.lines().filter_map(|line| line.split_once(' '));
+    let files = fields.filter(|(name, _)| ["active_file", "inactive_file"].contains(name));
+    files.filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).sum()
 }
 
 #[cfg(test)]
@@ -114,6 +125,9 @@ mod tests {
         fs::write(mount.path().join("memory.max"), "4096\n").expect("can be written");
         fs::write(mount.path().join("memory.current"), "1096\n").expect("can be written");
         assert_eq!(memory_left(mount.path()), Some(3000));
+        let stat = "anon 96\nfile 1000\nactive_anon 96\ninactive_file 300\nactive_file 600\n";
+        fs::write(mount.path().join("memory.stat"), stat).expect("can be written");
+        assert_eq!(memory_left(mount.path()), Some(3900), "files that are only kept are no obstacle");
         fs::write(mount.path().join("memory.max"), "max\n").expect("can be written");
         assert_eq!(memory_left(mount.path()), None);
     }
