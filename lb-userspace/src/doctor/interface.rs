@@ -170,6 +170,7 @@ pub(super) fn mtu(interface: &Interface, mode: Mode) -> Finding {
     const NAME: &str = "mtu";
     let Interface { name, mtu, .. } = interface;
     let usual = format!("`ip link set dev {name} mtu {ETHERNET}`");
+    let usual_if_it_may = format!("{usual}, if its network carries that");
     if *mtu > ONE_PAGE && mode == Mode::Native {
         let reason =
             format!("{name} has an MTU of {mtu}, and most drivers take native XDP only up to {ONE_PAGE}");
@@ -178,11 +179,11 @@ pub(super) fn mtu(interface: &Interface, mode: Mode) -> Finding {
     if *mtu < NARROW {
         let reason =
             format!("{name} has an MTU of {mtu}: larger packets of clients and servers do not get through");
-        return Finding::warning(NAME, reason, usual);
+        return Finding::warning(NAME, reason, usual_if_it_may);
     }
     if *mtu < ETHERNET {
         let reason = format!("{name} has an MTU of {mtu}: connections are held to segments that fit");
-        return Finding::note(NAME, reason).with_remedy(format!("{usual}, if its network carries that"));
+        return Finding::note(NAME, reason).with_remedy(usual_if_it_may);
     }
     Finding::ok(NAME, format!("{mtu} on {name}"))
 }
@@ -342,6 +343,10 @@ pub(super) mod tests {
         assert_eq!(result(9000, Mode::Native), Warning);
         assert_eq!(result(1400, Mode::Tc), Note);
         assert_eq!(result(576, Mode::Tc), Warning);
+        for short in [576, 1400] {
+            let remedy = mtu(&with(|interface| interface.mtu = short), Mode::Tc).remedy.expect("a remedy");
+            assert!(remedy.ends_with("mtu 1500`, if its network carries that"), "{remedy}");
+        }
     }
 
     #[test]

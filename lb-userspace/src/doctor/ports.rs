@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::Finding;
-use crate::config::{Config, PortRange};
+use crate::config::{self, Config, PortRange};
 use crate::local::sock_diag::{HostSocket, SockDiag};
 
 /// A socket that listens.
@@ -109,14 +109,14 @@ pub(crate) fn taken(
 }
 
 /// Whether the kernel leaves the NAT ports to us.
-pub(crate) fn nat_ports(nat: PortRange, taken: Option<PortRange>, kernels_own: PortRange) -> Finding {
+pub(crate) fn nat_ports(nat: PortRange, taken: Option<config::Taken>, kernels_own: PortRange) -> Finding {
     const NAME: &str = "nat-ports";
     match taken {
         None => Finding::ok(NAME, format!("{nat}, apart from the host's own {kernels_own}")),
         Some(taken) => Finding::fatal(
             NAME,
-            format!("the kernel may give {taken} to the host's own connections"),
-            format!("reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports={taken}`"),
+            format!("the kernel may give {} to the host's own connections", taken.ports),
+            taken.remedy(),
         ),
     }
 }
@@ -185,6 +185,10 @@ mod tests {
         let range = |first, last| PortRange::new(first, last).expect("a range");
         let finding = |taken| nat_ports(PortRange::DEFAULT_NAT, taken, range(32_000, 60_999));
         assert_eq!(finding(None).result, Fine);
-        assert_eq!(finding(Some(range(32_000, 32_767))).result, Fatal);
+        let taken =
+            config::Taken { ports: range(32_000, 32_767), reserved: vec![range(8080, 8080), range(9000, 9009)] };
+        let taken = finding(Some(taken));
+        assert_eq!(taken.result, Fatal);
+        assert!(taken.to_string().contains("reserved_ports=8080,9000-9009,32000-32767`"), "{taken}");
     }
 }
