@@ -55,7 +55,7 @@ pub async fn examine(config: Option<&Path>, pins: &Pins, object: &[u8]) -> Vec<F
     findings.extend(file);
     match &loaded {
         Some(loaded) => findings.extend(site::checks(loaded, pins).await),
-        None => findings.extend(candidates().await),
+        None => findings.extend(candidates(pins).await),
     }
     let (filter, legacy) = nft::read();
     findings.extend(firewall::checks(&filter, &legacy, config));
@@ -152,7 +152,7 @@ fn data_plane(pins: &Pins) -> Finding {
 }
 
 /// What could be attached to, where no configuration says.
-async fn candidates() -> Vec<Finding> {
+async fn candidates(pins: &Pins) -> Vec<Finding> {
     let names = match neighbours::addressed().await {
         Ok(names) => names,
         Err(error) => return vec![Finding::of_error("interface", Severity::Note, &error)],
@@ -163,7 +163,7 @@ async fn candidates() -> Vec<Finding> {
         if let Ok(interface) = Interface::lookup(&name).await {
             findings.push(interface::candidate(&interface));
             findings.push(interface::driver(&interface));
-            findings.push(interface::other_xdp(&interface, WantedMode::Auto, None));
+            findings.push(interface::other_xdp(&interface, WantedMode::Auto, site::ours(pins)));
         }
     }
     findings

@@ -58,7 +58,7 @@ fn interface_checks(interface: &Interface, config: &Config, pins: &Pins) -> Vec<
 }
 
 /// Our own XDP program, by its link or, while it is on trial, by its pin.
-fn ours(pins: &Pins) -> Option<u32> {
+pub(super) fn ours(pins: &Pins) -> Option<u32> {
     let pinned = || pins.program_info(Mode::Native.program()).ok().map(|info| info.id());
     pins.linked_program().or_else(pinned)
 }
