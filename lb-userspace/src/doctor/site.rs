@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Severity::{Fatal, Note};
-use super::{Finding, interface, ports, processes, servers};
+use super::{Finding, interface, ports, processes, servers, system};
 use crate::config::{Claim, Config, HostFacts, Loaded};
 use crate::dataplane::attach::{self, Mode, choose};
 use crate::dataplane::pins::Pins;
@@ -52,7 +52,7 @@ fn interface_checks(interface: &Interface, config: &Config, pins: &Pins) -> Vec<
     findings.push(interface::other_traffic(interface, mode));
     findings.push(interface::merging(interface, mode, Merging::of(&interface.name)));
     findings.push(interface::checksums(interface, Some(mode)));
-    findings.push(interface::mtu(interface, mode));
+    findings.push(interface::mtu(interface, mode, system::machine().page));
     findings.extend(interface::strict_filter(&interface.name, interface::rp_filter(&interface.name)));
     findings
 }
