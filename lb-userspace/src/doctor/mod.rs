@@ -76,14 +76,15 @@ fn kernel_checks(kernel: &Kernel) -> Vec<Finding> {
 fn host_checks(host: &Host, config: Option<&Config>, pins: &Pins, object: &[u8]) -> Vec<Finding> {
     let is_running = matches!(pins.find(), Ok(Found::DataPlane));
     let is_wanted = config.is_none_or(|config| config.host_clients);
-    let configured = config.and_then(|config| config.cgroup.as_ref());
+    let configured = config.and_then(|config| config.cgroup.as_deref());
+    let configured = configured.map(|path| host::Cgroup { path, is_cgroup2: system::is_cgroup2(path) });
     vec![
         host::bpf_file_system(host.no_bpf_file_system.as_ref()),
         essential::memory(host, sizes(config), is_running, object),
         host::files(host.max_files),
         host::clock(host.clock),
         host::forwarding(host.forwards),
-        host::cgroup(host.cgroup2.as_ref(), is_wanted, configured),
+        host::cgroup(host.cgroup2.as_deref(), is_wanted, configured),
     ]
 }
 

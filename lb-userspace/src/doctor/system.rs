@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::sys::statfs::{FsType, statfs};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
 use nix::time::{ClockId, clock_getres};
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -52,6 +52,11 @@ pub(super) fn no_bpf_file_system(pins: &Pins) -> Option<PathBuf> {
     let parent = pins.directory().parent().unwrap_or(pins.directory());
     let is_bpf = statfs(parent).is_ok_and(|stat| stat.filesystem_type() == BPF_FS);
     (!is_bpf).then(|| parent.to_owned())
+}
+
+/// Whether a path is in a cgroup2 file system.
+pub(super) fn is_cgroup2(path: &Path) -> bool {
+    statfs(path).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 impl Clock {
@@ -116,6 +121,13 @@ mod tests {
         let text = "MemTotal:        8000000 kB\nMemFree:          100 kB\nMemAvailable:     2048 kB\n";
         assert_eq!(available(text), Some(2 << 20));
         assert_eq!(available("MemTotal: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn not_every_directory_is_a_group() {
+        assert!(!is_cgroup2(Path::new("/proc")));
+        assert!(!is_cgroup2(Path::new("/proc/nothing")));
+        assert!(cgroup::mount_point().is_none_or(|path| is_cgroup2(&path)));
     }
 
     #[test]
