@@ -152,7 +152,10 @@ pub(super) fn cgroup(cgroup2: Option<&Path>, is_wanted: bool, configured: Option
     match (configured, cgroup2) {
         (Some(Cgroup { path, is_cgroup2: false }), _) => Finding::warning(
             NAME,
-            format!("{} is no directory of a cgroup2 file system: no client on this host is served", path.display()),
+            format!(
+                "{} is no directory of a cgroup2 file system: no client on this host is served",
+                path.display()
+            ),
             "set `cgroup` to one (`findmnt -t cgroup2` shows where they are), or `host_clients = false`",
         ),
         (Some(Cgroup { path, .. }), _) | (None, Some(path)) => {

@@ -74,7 +74,7 @@ fn kernel_checks(kernel: &Kernel) -> Vec<Finding> {
 }
 
 fn host_checks(host: &Host, config: Option<&Config>, pins: &Pins, object: &[u8]) -> Vec<Finding> {
-    let is_running = matches!(pins.find(), Ok(Found::DataPlane));
+    let is_running = matches!(pins.find(), Ok(Found::DataPlane)) || agent(pins).is_some();
     let is_wanted = config.is_none_or(|config| config.host_clients);
     let configured = config.and_then(|config| config.cgroup.as_deref());
     let configured = configured.map(|path| host::Cgroup { path, is_cgroup2: system::is_cgroup2(path) });
@@ -128,6 +128,12 @@ fn configuration(path: Option<&Path>) -> (Option<Loaded>, Vec<Finding>) {
     }
 }
 
+/// The process of the agent, also of one on trial, if it runs.
+fn agent(pins: &Pins) -> Option<u32> {
+    let status = pins.open_board().and_then(|board| board.read()).ok()?;
+    process::is_running(status.pid, status.started).then_some(status.pid)
+}
+
 /// What of xlb is there already.
 fn data_plane(pins: &Pins) -> Finding {
     const NAME: &str = "data-plane";
@@ -135,9 +141,8 @@ fn data_plane(pins: &Pins) -> Finding {
         Err(error) => Finding::of_error(NAME, Severity::Note, &error),
         Ok(Found::Nothing) => Finding::ok(NAME, "none is there yet"),
         Ok(found) => {
-            let status = pins.open_board().and_then(|board| board.read()).unwrap_or_default();
-            if process::is_running(status.pid, status.started) {
-                return Finding::ok(NAME, format!("an agent runs (process {})", status.pid));
+            if let Some(pid) = agent(pins) {
+                return Finding::ok(NAME, format!("an agent runs (process {pid})"));
             }
             match found {
                 Found::DataPlane => Finding::warning(
