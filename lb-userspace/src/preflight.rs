@@ -37,7 +37,7 @@ pub async fn check(config: &Config, pins: &Pins, object: &[u8]) -> Result<Fit, E
         refuse_by(essential::of_sizes(plan::sizes(config), pins, object))?;
     }
     let interface = interface(config).await?;
-    refuse_by(essential::of_interface(&interface, plan::mode(config), pins.linked_program()))?;
+    refuse_by(essential::of_interface(&interface, plan::mode(config), pins))?;
     Ok(Fit { interface, claim })
 }
 

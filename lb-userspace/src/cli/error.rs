@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn exit_codes_are_what_the_readme_says() {
         let pins = || PathBuf::from("/sys/fs/bpf/xlb");
-        let errors: [(Error, u8); 9] = [
+        let errors: [(Error, u8); 11] = [
             (NotACommand::Weight("257".into()).into(), 2),
             (Complaint::wrong("there is no such server").into(), 2),
             (Error::NotRoot("selftest"), 3),
@@ -126,6 +126,8 @@ mod tests {
             (dataplane::Error::NotAllowed(pins()).into(), 3),
             (dataplane::Error::OutOfMemory.into(), 1),
             (Error::Selftest { failed: 1, checks: 9 }, 1),
+            (Error::Doctor(Severity::Warning), 1),
+            (Error::Doctor(Severity::Fatal), 2),
         ];
         for (error, code) in errors {
             assert_eq!(error.kind().exit_code(), code, "{error}");

@@ -92,7 +92,7 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
             // The findings have said it.
-            Err(Error::Doctor(worst)) => ExitCode::from(worst.exit_code()),
+            Err(error @ Error::Doctor(_)) => ExitCode::from(error.kind().exit_code()),
             Err(error) => {
                 // Whoever would read it may be gone, as a terminal that has hung up.
                 let _ = writeln!(stderr(), "{}", describe(&error));

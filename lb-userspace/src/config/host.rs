@@ -28,10 +28,30 @@ pub struct HostFacts {
 impl HostFacts {
     /// The ports of a range that the kernel may give to the host's own connections.
     #[must_use]
-    pub fn taken(&self, ports: PortRange) -> Option<PortRange> {
-        let overlap = ports.intersection(self.local_ports)?;
+    pub fn taken(&self, ports: PortRange) -> Option<Taken> {
+        let ports = ports.intersection(self.local_ports)?;
         let is_reserved = |port| self.reserved_ports.iter().any(|reserved| reserved.contains(port));
-        (!(overlap.first()..=overlap.last()).all(is_reserved)).then_some(overlap)
+        let is_taken = !(ports.first()..=ports.last()).all(is_reserved);
+        is_taken.then(|| Taken { ports, reserved: self.reserved_ports.clone() })
+    }
+}
+
+/// Ports that the kernel may give to the host's own connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The ports.
+    pub ports: PortRange,
+    /// Those that somebody has reserved already.
+    pub reserved: Vec<PortRange>,
+}
+
+impl Taken {
+    /// How to reserve them: with the others, as the setting is one list, and for the next start as well.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let all = list(self.reserved.iter().chain([&self.ports]));
+        let setting = format!("net.ipv4.ip_local_reserved_ports={all}");
+        format!("reserve them: `sysctl -w {setting}`, which lasts as a line in /etc/sysctl.d/xlb.conf")
     }
 }
 
@@ -133,16 +153,14 @@ impl Claims {
 
     /// NAT ports that the kernel may give to the host's own connections.
     fn taken_ports(&self, facts: &HostFacts) -> Option<Problem> {
-        let overlap = facts.taken(self.nat_ports.value)?;
+        let taken = facts.taken(self.nat_ports.value)?;
         let finding = format!(
-            "the kernel may give the ports {overlap} to the host's own connections (ip_local_port_range is {})",
-            facts.local_ports
+            "the kernel may give the ports {} to the host's own connections (ip_local_port_range is {})",
+            taken.ports, facts.local_ports
         );
-        let reserved = list(facts.reserved_ports.iter().chain([&overlap]));
-        let command = format!("`sysctl -w net.ipv4.ip_local_reserved_ports={reserved}`");
         let remedy = match self.free_ports(facts) {
-            Some(free) => format!("set nat_ports = \"{free}\", or reserve them: {command}"),
-            None => format!("reserve them: {command}"),
+            Some(free) => format!("set nat_ports = \"{free}\", or {}", taken.remedy()),
+            None => taken.remedy(),
         };
         Some(self.nat_ports.place.problem(finding, remedy))
     }

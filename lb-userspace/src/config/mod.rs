@@ -29,7 +29,7 @@ use std::io;
 use std::path::Path;
 
 pub use self::facts::interface_with;
-pub use self::host::{Claim, HostFacts};
+pub use self::host::{Claim, HostFacts, Taken};
 pub use self::model::Config;
 pub use self::ports::{NotARange, PortRange};
 pub use self::prefix::Prefix;

@@ -31,18 +31,6 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
-impl Severity {
-    /// The code that `xlb doctor` ends with when nothing is worse.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Ok | Self::Note => 0,
-            Self::Warning => 1,
-            Self::Fatal => 2,
-        }
-    }
-}
-
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -109,14 +97,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_decides_the_exit_code() {
-        let code = |findings: &[Finding]| worst(findings).exit_code();
+    fn the_worst_of_findings_may_be_anywhere() {
         let (ok, note) = (Finding::ok("a", "b"), Finding::note("a", "b"));
         let (warning, fatal) = (Finding::warning("a", "b", "c"), Finding::fatal("a", "b", "c"));
-        assert_eq!(code(&[]), 0);
-        assert_eq!(code(&[ok.clone(), note.clone()]), 0);
-        assert_eq!(code(&[note, warning.clone(), ok]), 1);
-        assert_eq!(code(&[fatal, warning]), 2);
+        assert_eq!(worst(&[]), Severity::Ok);
+        assert_eq!(worst(&[ok.clone(), note.clone()]), Severity::Note);
+        assert_eq!(worst(&[note, warning.clone(), ok]), Severity::Warning);
+        assert_eq!(worst(&[fatal, warning]), Severity::Fatal);
     }
 
     #[test]

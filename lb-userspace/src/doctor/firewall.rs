@@ -209,6 +209,34 @@ mod tests {
     }
 
     #[test]
+    fn maps_of_verdicts_are_looked_into() {
+        let firewall = |items: &str| {
+            let items = chain("f", "input", "filter", "input", "accept")
+                + &rule("f", "k8s", "{\"drop\": null}")
+                + items;
+            found(&items)[0].result
+        };
+        let looks = |data: &str| {
+            let key = "{\"payload\": {\"protocol\": \"tcp\", \"field\": \"dport\"}}";
+            rule("f", "input", &format!("{{\"vmap\": {{\"key\": {key}, \"data\": {data}}}}}"))
+        };
+        let map = |table: &str, elements: &str| {
+            format!(
+                ", {{\"map\": {{\"family\": \"inet\", \"table\": \"{table}\", \"name\": \"m\", \"handle\": 3, \"map\": \
+                 \"verdict\", \"type\": \"inet_service\", \"elem\": {elements}}}}}"
+            )
+        };
+        let harmless = "[[22, {\"accept\": null}]]";
+        for elements in ["[[80, {\"drop\": null}]]", "[[6443, {\"jump\": {\"target\": \"k8s\"}}]]"] {
+            assert_eq!(firewall(&looks(&format!("{{\"set\": {elements}}}"))), Warning, "{elements}");
+            assert_eq!(firewall(&(looks("\"@m\"") + &map("f", elements))), Warning, "{elements}");
+            assert_eq!(firewall(&(looks("\"@m\"") + &map("other", elements))), Fine, "{elements}");
+        }
+        assert_eq!(firewall(&looks(&format!("{{\"set\": {harmless}}}"))), Fine);
+        assert_eq!(firewall(&(looks("\"@m\"") + &map("f", harmless))), Fine);
+    }
+
+    #[test]
     fn an_allow_list_is_what_a_firewall_was() {
         let filter = ruleset(&chain("f", "input", "filter", "input", "drop"));
         let mut config = one_server("");

@@ -1,6 +1,6 @@
 //! Whether the host has what xlb takes for granted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Finding;
@@ -135,14 +135,30 @@ pub(super) fn forwarding(forwards: Option<bool>) -> Finding {
     Finding::ok("ip-forward", format!("net.ipv4.ip_forward is {value}, which xlb does not need"))
 }
 
+/// A cgroup that the configuration names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cgroup<'a> {
+    pub path: &'a Path,
+    /// Whether that is in a cgroup2 file system.
+    pub is_cgroup2: bool,
+}
+
 /// Whether clients on this host can be served; without a configuration, whether they could.
-pub(super) fn cgroup(cgroup2: Option<&PathBuf>, is_wanted: bool, configured: Option<&PathBuf>) -> Finding {
+pub(super) fn cgroup(cgroup2: Option<&Path>, is_wanted: bool, configured: Option<Cgroup<'_>>) -> Finding {
     const NAME: &str = "cgroup";
     if !is_wanted {
         return Finding::ok(NAME, "clients on this host are not served, as `host_clients = false` says");
     }
     match (configured, cgroup2) {
-        (Some(path), _) | (None, Some(path)) => {
+        (Some(Cgroup { path, is_cgroup2: false }), _) => Finding::warning(
+            NAME,
+            format!(
+                "{} is no directory of a cgroup2 file system: no client on this host is served",
+                path.display()
+            ),
+            "set `cgroup` to one (`findmnt -t cgroup2` shows where they are), or `host_clients = false`",
+        ),
+        (Some(Cgroup { path, .. }), _) | (None, Some(path)) => {
             Finding::ok(NAME, format!("clients on this host are those in {}", path.display()))
         }
         (None, None) => Finding::of_error(NAME, Warning, &local::Error::NoCgroup),
@@ -213,10 +229,13 @@ mod tests {
 
     #[test]
     fn clients_on_this_host_need_a_cgroup() {
-        let somewhere = PathBuf::from("/sys/fs/cgroup");
+        let somewhere = Path::new("/sys/fs/cgroup");
+        let named = |is_cgroup2| Some(Cgroup { path: somewhere, is_cgroup2 });
         assert_eq!(cgroup(None, false, None).result, Ok);
-        assert_eq!(cgroup(Some(&somewhere), true, None).result, Ok);
-        assert_eq!(cgroup(None, true, Some(&somewhere)).result, Ok);
+        assert_eq!(cgroup(Some(somewhere), true, None).result, Ok);
+        assert_eq!(cgroup(None, true, named(true)).result, Ok);
+        assert_eq!(cgroup(Some(somewhere), true, named(false)).result, Warning);
+        assert_eq!(cgroup(None, false, named(false)).result, Ok);
         let finding = cgroup(None, true, None);
         assert_eq!(finding.result, Warning);
         assert!(finding.remedy.is_some_and(|remedy| remedy.contains("mount -t cgroup2")));

@@ -10,9 +10,9 @@ use crate::neighbours::{self, Interface, Merging};
 /// The MTU of Ethernet.
 const ETHERNET: u32 = 1500;
 
-/// What fits into a page of 4 KiB together with the room that XDP keeps before and behind a frame, and
-/// the frame's own header: the most that a driver without multi-buffer XDP takes.
-const ONE_PAGE: u32 = 3498;
+/// What has to fit into a page beside a packet where a driver has no multi-buffer XDP: the room that XDP keeps
+/// before and behind a frame, and the frame's own header.
+const BESIDE: u64 = 598;
 
 /// The least that IPv6, and so most paths, carry.
 const NARROW: u32 = 1280;
@@ -165,24 +165,26 @@ pub(crate) fn checksums(interface: &Interface, mode: Option<Mode>) -> Finding {
     Finding::ok(NAME, format!("{driver} in {words}"))
 }
 
-/// Whether frames have the size that the others on the network expect.
-pub(super) fn mtu(interface: &Interface, mode: Mode) -> Finding {
+/// Whether frames have the size that the others on the network expect, and fit into a page of this many bytes.
+pub(super) fn mtu(interface: &Interface, mode: Mode, page: u64) -> Finding {
     const NAME: &str = "mtu";
     let Interface { name, mtu, .. } = interface;
     let usual = format!("`ip link set dev {name} mtu {ETHERNET}`");
-    if *mtu > ONE_PAGE && mode == Mode::Native {
+    let usual_if_it_may = format!("{usual}, if its network carries that");
+    let one_page = page - BESIDE;
+    if u64::from(*mtu) > one_page && mode == Mode::Native {
         let reason =
-            format!("{name} has an MTU of {mtu}, and most drivers take native XDP only up to {ONE_PAGE}");
+            format!("{name} has an MTU of {mtu}, and most drivers take native XDP only up to {one_page}");
         return Finding::warning(NAME, reason, format!("{usual}, or set `mode = \"tc\"`"));
     }
     if *mtu < NARROW {
         let reason =
             format!("{name} has an MTU of {mtu}: larger packets of clients and servers do not get through");
-        return Finding::warning(NAME, reason, usual);
+        return Finding::warning(NAME, reason, usual_if_it_may);
     }
     if *mtu < ETHERNET {
         let reason = format!("{name} has an MTU of {mtu}: connections are held to segments that fit");
-        return Finding::note(NAME, reason).with_remedy(format!("{usual}, if its network carries that"));
+        return Finding::note(NAME, reason).with_remedy(usual_if_it_may);
     }
     Finding::ok(NAME, format!("{mtu} on {name}"))
 }
@@ -336,12 +338,19 @@ pub(super) mod tests {
 
     #[test]
     fn frames_may_be_too_long_or_too_short() {
-        let result = |length, mode| mtu(&with(|interface| interface.mtu = length), mode).result;
+        let of_page = |length, mode, page| mtu(&with(|interface| interface.mtu = length), mode, page);
+        let result = |length, mode| of_page(length, mode, 4096).result;
         assert_eq!(result(1500, Mode::Native), Ok);
         assert_eq!(result(9000, Mode::Tc), Ok);
-        assert_eq!(result(9000, Mode::Native), Warning);
+        assert_eq!(result(3498, Mode::Native), Ok);
+        assert_eq!(result(3499, Mode::Native), Warning);
+        assert_eq!(of_page(9000, Mode::Native, 16_384).result, Ok);
         assert_eq!(result(1400, Mode::Tc), Note);
         assert_eq!(result(576, Mode::Tc), Warning);
+        for short in [576, 1400] {
+            let remedy = of_page(short, Mode::Tc, 4096).remedy.expect("a remedy");
+            assert!(remedy.ends_with("mtu 1500`, if its network carries that"), "{remedy}");
+        }
     }
 
     #[test]

@@ -122,14 +122,17 @@ pub(super) fn programs(programs: &Result<Loaded, String>) -> Finding {
 /// Whether programs are compiled, without which each packet costs several times as much.
 pub(super) fn jit(setting: Option<u8>, is_compiled: Option<bool>) -> Finding {
     const NAME: &str = "jit";
-    const REMEDY: &str = "`sysctl -w net.core.bpf_jit_enable=1`";
+    const SWITCH_ON: &str =
+        "`sysctl -w net.core.bpf_jit_enable=1`, which lasts as a line in /etc/sysctl.d/xlb.conf";
+    const INTERPRETS: &str = "the kernel does not compile programs, but interprets them";
     match (setting, is_compiled) {
         (Some(0), _) => {
-            Finding::warning(NAME, "net.core.bpf_jit_enable is 0: programs are interpreted", REMEDY)
+            Finding::warning(NAME, "net.core.bpf_jit_enable is 0: programs are interpreted", SWITCH_ON)
         }
-        (_, Some(false)) => {
-            Finding::warning(NAME, "the kernel does not compile programs, but interprets them", REMEDY)
+        (Some(_), Some(false)) => {
+            Finding::warning(NAME, INTERPRETS, "use a kernel with CONFIG_BPF_JIT, made for this processor")
         }
+        (None, Some(false)) => Finding::warning(NAME, INTERPRETS, SWITCH_ON),
         (Some(value), _) => Finding::ok(NAME, format!("net.core.bpf_jit_enable is {value}")),
         (None, Some(true)) => Finding::ok(NAME, "the kernel compiles programs"),
         (None, None) => Finding::note(
@@ -203,7 +206,12 @@ mod tests {
         assert_eq!(jit(Some(1), Some(true)).result, Fine);
         assert_eq!(jit(Some(2), None).result, Fine);
         assert_eq!(jit(Some(0), None).result, Warning);
-        assert_eq!(jit(None, Some(false)).result, Warning);
+        let switch_on = jit(None, Some(false));
+        assert_eq!(switch_on.result, Warning);
+        assert_eq!(switch_on.remedy, jit(Some(0), None).remedy);
+        let is_on_already = jit(Some(1), Some(false));
+        assert_eq!(is_on_already.result, Warning);
+        assert!(is_on_already.to_string().contains("CONFIG_BPF_JIT"), "{is_on_already}");
         assert_eq!(jit(None, Some(true)).result, Fine);
         assert_eq!(jit(None, None).result, Note);
     }

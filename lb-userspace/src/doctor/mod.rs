@@ -55,7 +55,7 @@ pub async fn examine(config: Option<&Path>, pins: &Pins, object: &[u8]) -> Vec<F
     findings.extend(file);
     match &loaded {
         Some(loaded) => findings.extend(site::checks(loaded, pins).await),
-        None => findings.extend(candidates().await),
+        None => findings.extend(candidates(pins).await),
     }
     let (filter, legacy) = nft::read();
     findings.extend(firewall::checks(&filter, &legacy, config));
@@ -74,16 +74,17 @@ fn kernel_checks(kernel: &Kernel) -> Vec<Finding> {
 }
 
 fn host_checks(host: &Host, config: Option<&Config>, pins: &Pins, object: &[u8]) -> Vec<Finding> {
-    let is_running = matches!(pins.find(), Ok(Found::DataPlane));
+    let is_running = matches!(pins.find(), Ok(Found::DataPlane)) || agent(pins).is_some();
     let is_wanted = config.is_none_or(|config| config.host_clients);
-    let configured = config.and_then(|config| config.cgroup.as_ref());
+    let configured = config.and_then(|config| config.cgroup.as_deref());
+    let configured = configured.map(|path| host::Cgroup { path, is_cgroup2: system::is_cgroup2(path) });
     vec![
         host::bpf_file_system(host.no_bpf_file_system.as_ref()),
         essential::memory(host, sizes(config), is_running, object),
         host::files(host.max_files),
         host::clock(host.clock),
         host::forwarding(host.forwards),
-        host::cgroup(host.cgroup2.as_ref(), is_wanted, configured),
+        host::cgroup(host.cgroup2.as_deref(), is_wanted, configured),
     ]
 }
 
@@ -127,6 +128,12 @@ fn configuration(path: Option<&Path>) -> (Option<Loaded>, Vec<Finding>) {
     }
 }
 
+/// The process of the agent, also of one on trial, if it runs.
+fn agent(pins: &Pins) -> Option<u32> {
+    let status = pins.open_board().and_then(|board| board.read()).ok()?;
+    process::is_running(status.pid, status.started).then_some(status.pid)
+}
+
 /// What of xlb is there already.
 fn data_plane(pins: &Pins) -> Finding {
     const NAME: &str = "data-plane";
@@ -134,9 +141,8 @@ fn data_plane(pins: &Pins) -> Finding {
         Err(error) => Finding::of_error(NAME, Severity::Note, &error),
         Ok(Found::Nothing) => Finding::ok(NAME, "none is there yet"),
         Ok(found) => {
-            let status = pins.open_board().and_then(|board| board.read()).unwrap_or_default();
-            if process::is_running(status.pid, status.started) {
-                return Finding::ok(NAME, format!("an agent runs (process {})", status.pid));
+            if let Some(pid) = agent(pins) {
+                return Finding::ok(NAME, format!("an agent runs (process {pid})"));
             }
             match found {
                 Found::DataPlane => Finding::warning(
@@ -152,7 +158,7 @@ fn data_plane(pins: &Pins) -> Finding {
 }
 
 /// What could be attached to, where no configuration says.
-async fn candidates() -> Vec<Finding> {
+async fn candidates(pins: &Pins) -> Vec<Finding> {
     let names = match neighbours::addressed().await {
         Ok(names) => names,
         Err(error) => return vec![Finding::of_error("interface", Severity::Note, &error)],
@@ -163,7 +169,7 @@ async fn candidates() -> Vec<Finding> {
         if let Ok(interface) = Interface::lookup(&name).await {
             findings.push(interface::candidate(&interface));
             findings.push(interface::driver(&interface));
-            findings.push(interface::other_xdp(&interface, WantedMode::Auto, None));
+            findings.push(interface::other_xdp(&interface, WantedMode::Auto, site::ours(pins)));
         }
     }
     findings

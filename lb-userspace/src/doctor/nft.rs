@@ -39,6 +39,16 @@ pub(super) struct Rule {
     pub expr: Vec<Value>,
 }
 
+/// A map with a name, which rules of its table look in.
+#[derive(Deserialize)]
+struct Map {
+    family: String,
+    table: String,
+    name: String,
+    #[serde(default)]
+    elem: Vec<Value>,
+}
+
 /// What could be seen of the packet filter.
 #[derive(Clone, Debug)]
 pub(super) enum Filter {
@@ -84,6 +94,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Ruleset, serde_json::Error> {
     struct Item {
         chain: Option<Chain>,
         rule: Option<Rule>,
+        map: Option<Map>,
     }
 
     // nft before 1.0 writes nothing where there are no rules.
@@ -91,9 +102,14 @@ pub(super) fn parse(json: &[u8]) -> Result<Ruleset, serde_json::Error> {
         return Ok(Ruleset::default());
     }
     let mut ruleset = Ruleset::default();
-    for Item { chain, rule } in serde_json::from_slice::<Document>(json)?.nftables {
+    let mut maps = Vec::new();
+    for Item { chain, rule, map } in serde_json::from_slice::<Document>(json)?.nftables {
         ruleset.chains.extend(chain);
         ruleset.rules.extend(rule);
+        maps.extend(map);
+    }
+    for rule in &mut ruleset.rules {
+        rule.take_in(&maps);
     }
     Ok(ruleset)
 }
@@ -119,8 +135,18 @@ impl Ruleset {
 }
 
 impl Rule {
+    /// Puts the elements of the maps that it names among its expressions, as if they were written in it.
+    fn take_in(&mut self, maps: &[Map]) {
+        let named = self.expr.iter().filter_map(|expression| {
+            let name = expression.get("vmap")?.get("data")?.as_str()?.strip_prefix('@')?;
+            maps.iter().find(|map| map.family == self.family && map.table == self.table && map.name == name)
+        });
+        let elements: Vec<Value> = named.flat_map(|map| map.elem.clone()).collect();
+        self.expr.extend(elements);
+    }
+
     fn jumps(&self) -> impl Iterator<Item = &str> {
-        self.expr.iter().filter_map(jump)
+        self.parts().into_iter().filter_map(jump)
     }
 
     /// Whether it ends packets.
@@ -130,7 +156,22 @@ impl Rule {
                 || expression.get("reject").is_some()
                 || matches!(target(expression), Some("DROP" | "REJECT"))
         };
-        self.expr.iter().any(blocks)
+        self.parts().into_iter().any(blocks)
+    }
+
+    /// Its expressions and all that is in them: a verdict may be an element of a map.
+    fn parts(&self) -> Vec<&Value> {
+        let mut parts: Vec<&Value> = self.expr.iter().collect();
+        let mut next = 0;
+        while let Some(part) = parts.get(next).copied() {
+            next += 1;
+            match part {
+                Value::Array(items) => parts.extend(items),
+                Value::Object(fields) => parts.extend(fields.values()),
+                _ => {}
+            }
+        }
+        parts
     }
 
     /// What of it gives packets another source address, if anything does.

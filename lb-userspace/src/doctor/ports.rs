@@ -1,10 +1,11 @@
 //! Who uses the ports of frontends and of NAT.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::Finding;
-use crate::config::{Config, PortRange};
+use crate::config::{self, Config, PortRange};
 use crate::local::sock_diag::{HostSocket, SockDiag};
 
 /// A socket that listens.
@@ -56,11 +57,12 @@ pub(super) fn nat_listeners(config: &Config, listeners: &[Listener]) -> Vec<Find
         config.nat_ports.contains(listener.address.port())
             && (ip.is_unspecified() || config.nat_addresses.contains(ip))
     };
+    // One program may listen by several sockets.
+    let listeners: BTreeSet<_> =
+        listeners.iter().filter(ours).map(|listener| (listener.address.port(), listener.owner())).collect();
     let mut found: Vec<Finding> = listeners
-        .iter()
-        .filter(ours)
-        .map(|listener| {
-            let (owner, port) = (listener.owner(), listener.address.port());
+        .into_iter()
+        .map(|(port, owner)| {
             Finding::note(
                 NAME,
                 format!("{owner} listens on the NAT port {port}: only the servers of xlb cannot reach it"),
@@ -109,14 +111,14 @@ pub(crate) fn taken(
 }
 
 /// Whether the kernel leaves the NAT ports to us.
-pub(crate) fn nat_ports(nat: PortRange, taken: Option<PortRange>, kernels_own: PortRange) -> Finding {
+pub(crate) fn nat_ports(nat: PortRange, taken: Option<config::Taken>, kernels_own: PortRange) -> Finding {
     const NAME: &str = "nat-ports";
     match taken {
         None => Finding::ok(NAME, format!("{nat}, apart from the host's own {kernels_own}")),
         Some(taken) => Finding::fatal(
             NAME,
-            format!("the kernel may give {taken} to the host's own connections"),
-            format!("reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports={taken}`"),
+            format!("the kernel may give {} to the host's own connections", taken.ports),
+            taken.remedy(),
         ),
     }
 }
@@ -165,6 +167,8 @@ mod tests {
         assert_eq!(result("198.18.0.10:32767"), Note);
         assert_eq!(result("198.18.0.10:32768"), Fine);
         assert_eq!(result("127.0.0.1:10250"), Fine);
+        let twice = ["0.0.0.0:10250", "198.18.0.10:10250", "0.0.0.0:10251"].map(listener);
+        assert_eq!(nat_listeners(&config, &twice).len(), 2, "one for each port");
     }
 
     #[test]
@@ -185,6 +189,12 @@ mod tests {
         let range = |first, last| PortRange::new(first, last).expect("a range");
         let finding = |taken| nat_ports(PortRange::DEFAULT_NAT, taken, range(32_000, 60_999));
         assert_eq!(finding(None).result, Fine);
-        assert_eq!(finding(Some(range(32_000, 32_767))).result, Fatal);
+        let taken = config::Taken {
+            ports: range(32_000, 32_767),
+            reserved: vec![range(8080, 8080), range(9000, 9009)],
+        };
+        let taken = finding(Some(taken));
+        assert_eq!(taken.result, Fatal);
+        assert!(taken.to_string().contains("reserved_ports=8080,9000-9009,32000-32767`"), "{taken}");
     }
 }

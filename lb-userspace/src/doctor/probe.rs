@@ -58,7 +58,7 @@ impl Kernel {
             release: release(),
             page_size: system::machine().page,
             has_btf: Path::new(BTF).exists(),
-            features: if may_load { [essential(), in_a_namespace()].concat() } else { Vec::new() },
+            features: if may_load { [essential(), in_a_namespace(wanted)].concat() } else { Vec::new() },
             programs: may_load.then(|| load(object, wanted).map_err(|error| error.to_string())),
             jit: fs::read_to_string(JIT).ok().and_then(|text| text.trim().parse().ok()),
         }
@@ -116,22 +116,27 @@ fn source_errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
 }
 
 /// What has to be attached, or entered somewhere, to be tried.
-fn in_a_namespace() -> Vec<Feature> {
+fn in_a_namespace(wanted: WantedMode) -> Vec<Feature> {
     let outcomes = thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).map_err(|error| error.to_string())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
         Ok::<_, String>([ingress(), runtime.block_on(managed())])
     });
-    let [ingress, managed] = match outcomes.join() {
+    let outcomes = match outcomes.join() {
         Ok(Ok(outcomes)) => outcomes,
         Ok(Err(why)) => [Tried::Unknown(why.clone()), Tried::Unknown(why)],
         Err(_) => ["", ""].map(|_| Tried::Unknown("it failed".to_owned())),
     };
-    let feature = |name, option, outcome| Feature { name, option, is_essential: true, outcome };
+    attached(outcomes, wanted)
+}
+
+/// What came of attaching; only what may run in TC cannot do without its ingress.
+fn attached([ingress, managed]: [Tried; 2], wanted: WantedMode) -> Vec<Feature> {
+    let may_be_tc = matches!(wanted, WantedMode::Auto | WantedMode::Only(Mode::Tc));
     vec![
-        feature("ingress in TC", NET, ingress),
-        Feature { is_essential: false, ..feature("managed neighbours", NEWER, managed) },
+        Feature { name: "ingress in TC", option: NET, is_essential: may_be_tc, outcome: ingress },
+        Feature { name: "managed neighbours", option: NEWER, is_essential: false, outcome: managed },
     ]
 }
 
@@ -184,4 +189,20 @@ pub(super) fn host_clients(object: &[u8]) -> Feature {
         Err(error) => Tried::Unknown(error.to_string()),
     };
     Feature { name: "programs for clients on this host", option: CGROUP, is_essential: false, outcome }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernel;
+    use super::super::{Severity, worst};
+    use super::*;
+
+    #[test]
+    fn ingress_in_tc_is_needed_where_the_program_may_come_to_it() {
+        let result = |wanted| worst(&kernel::features(&attached([Tried::Missing, Tried::There], wanted)));
+        assert_eq!(result(WantedMode::Auto), Severity::Fatal);
+        assert_eq!(result(WantedMode::Only(Mode::Tc)), Severity::Fatal);
+        assert_eq!(result(WantedMode::Only(Mode::Native)), Severity::Warning);
+        assert_eq!(result(WantedMode::Only(Mode::Generic)), Severity::Warning);
+    }
 }

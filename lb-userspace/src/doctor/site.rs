@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::Severity::{Fatal, Note};
-use super::{Finding, interface, ports, processes, servers};
+use super::Severity::Fatal;
+use super::{Finding, interface, ports, processes, servers, system};
 use crate::config::{Claim, Config, HostFacts, Loaded};
 use crate::dataplane::attach::{self, Mode, choose};
 use crate::dataplane::pins::Pins;
@@ -52,13 +52,13 @@ fn interface_checks(interface: &Interface, config: &Config, pins: &Pins) -> Vec<
     findings.push(interface::other_traffic(interface, mode));
     findings.push(interface::merging(interface, mode, Merging::of(&interface.name)));
     findings.push(interface::checksums(interface, Some(mode)));
-    findings.push(interface::mtu(interface, mode));
+    findings.push(interface::mtu(interface, mode, system::machine().page));
     findings.extend(interface::strict_filter(&interface.name, interface::rp_filter(&interface.name)));
     findings
 }
 
 /// Our own XDP program, by its link or, while it is on trial, by its pin.
-fn ours(pins: &Pins) -> Option<u32> {
+pub(super) fn ours(pins: &Pins) -> Option<u32> {
     let pinned = || pins.program_info(Mode::Native.program()).ok().map(|info| info.id());
     pins.linked_program().or_else(pinned)
 }
@@ -98,7 +98,13 @@ async fn server_checks(config: &Config, interface: &Interface) -> Vec<Finding> {
     // What is wrong with the files of authorities was said.
     let Ok(checks) = plan::checks(config) else { return Vec::new() };
     match servers::look(config, &checks, interface).await {
-        Ok(found) => found.iter().flat_map(servers::checks).collect(),
+        Ok(found) => {
+            // What is on this host was said of the configuration.
+            let is_here = |server: &&servers::Server| {
+                interface.addresses.iter().any(|(own, _)| own == server.address.ip())
+            };
+            found.iter().filter(|server| !is_here(server)).flat_map(servers::checks).collect()
+        }
         Err(error) => vec![Finding::of_error("route", Fatal, &error)],
     }
 }
@@ -113,10 +119,9 @@ fn port_checks(config: &Config) -> Vec<Finding> {
             findings.extend(ports::fallbacks(config, &listeners));
             findings.extend(ports::nat_listeners(config, &listeners));
         }
-        Err(error) => findings.push(Finding {
-            result: Note,
-            ..Finding::note("fallback", format!("cannot list this host's sockets: {error}"))
-        }),
+        Err(error) => {
+            findings.push(Finding::note("fallback", format!("cannot list this host's sockets: {error}")));
+        }
     }
     findings
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::sys::statfs::{FsType, statfs};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
 use nix::time::{ClockId, clock_getres};
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -54,6 +54,11 @@ pub(super) fn no_bpf_file_system(pins: &Pins) -> Option<PathBuf> {
     (!is_bpf).then(|| parent.to_owned())
 }
 
+/// Whether a path is in a cgroup2 file system.
+pub(super) fn is_cgroup2(path: &Path) -> bool {
+    statfs(path).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
 impl Clock {
     fn read() -> Self {
         let coarse =
@@ -85,15 +90,26 @@ fn available(text: &str) -> Option<u64> {
 fn memory_left(mount_point: &Path) -> Option<u64> {
     let groups = fs::read_to_string(OWN_CGROUPS).ok()?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let number = |group: &Path, name| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+    let read = |group: &Path, name| fs::read_to_string(group.join(name)).ok();
+    let number = |group: &Path, name| read(group, name)?.trim().parse::<u64>().ok();
     let group = mount_point.join(own);
     let groups = group.ancestors().take_while(|group| group.starts_with(mount_point));
     // "max" is no number, and no limit.
     groups
         .filter_map(|group| {
-            Some(number(group, "memory.max")?.saturating_sub(number(group, "memory.current")?))
+            let (limit, taken) = (number(group, "memory.max")?, number(group, "memory.current")?);
+            let cached = read(group, "memory.stat").map_or(0, |text| cached(&text));
+            Some(limit.saturating_sub(taken.saturating_sub(cached)))
         })
         .min()
+}
+
+/// What of a group's memory the kernel gives back when it is needed: what it keeps of files, by `memory.stat`,
+/// in bytes.
+fn cached(text: &str) -> u64 {
+    let fields = text.lines().filter_map(|line| line.split_once(' '));
+    let files = fields.filter(|(name, _)| ["active_file", "inactive_file"].contains(name));
+    files.filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).sum()
 }
 
 #[cfg(test)]
@@ -108,12 +124,22 @@ mod tests {
     }
 
     #[test]
+    fn not_every_directory_is_a_group() {
+        assert!(!is_cgroup2(Path::new("/proc")));
+        assert!(!is_cgroup2(Path::new("/proc/nothing")));
+        assert!(cgroup::mount_point().is_none_or(|path| is_cgroup2(&path)));
+    }
+
+    #[test]
     fn a_group_may_be_limited_above() {
         let mount = tempfile::tempdir().expect("a directory");
         // The group of this process is not there, so only what is above it counts.
         fs::write(mount.path().join("memory.max"), "4096\n").expect("can be written");
         fs::write(mount.path().join("memory.current"), "1096\n").expect("can be written");
         assert_eq!(memory_left(mount.path()), Some(3000));
+        let stat = "anon 96\nfile 1000\nactive_anon 96\ninactive_file 300\nactive_file 600\n";
+        fs::write(mount.path().join("memory.stat"), stat).expect("can be written");
+        assert_eq!(memory_left(mount.path()), Some(3900), "files that are only kept are no obstacle");
         fs::write(mount.path().join("memory.max"), "max\n").expect("can be written");
         assert_eq!(memory_left(mount.path()), None);
     }

@@ -29,6 +29,8 @@ pub(crate) struct SockDiag {
 /// A socket with a peer.
 pub(crate) struct HostSocket {
     header: InetResponseHeader,
+    /// Whether it is of IPv6 alone, though it has no address.
+    is_ipv6_only: bool,
     /// What the kernel has counted.
     pub usage: Usage,
 }
@@ -131,7 +133,8 @@ impl HostSocket {
             Nla::TcpInfo(info) => Some(usage(info)),
             _ => None,
         });
-        Self { header, usage: usage.unwrap_or_default() }
+        let is_ipv6_only = nlas.iter().any(|nla| matches!(nla, Nla::SkV6Only(true)));
+        Self { header, is_ipv6_only, usage: usage.unwrap_or_default() }
     }
 
     /// The address and port of its own, if they are IPv4 ones.
@@ -145,7 +148,7 @@ impl HostSocket {
     /// Where it listens for IPv4 connections; `0.0.0.0` for all addresses.
     pub fn listens_on(&self) -> Option<SocketAddrV4> {
         match self.header.socket_id.source_address.to_canonical() {
-            IpAddr::V6(address) if address.is_unspecified() => {
+            IpAddr::V6(address) if address.is_unspecified() && !self.is_ipv6_only => {
                 Some(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, self.port()))
             }
             _ => self.local(),
@@ -187,7 +190,9 @@ impl HostSocket {
 #[cfg(test)]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{Ipv6Addr, TcpListener, TcpStream};
+
+    use socket2::{Domain, Socket, Type};
 
     use super::*;
 
@@ -218,6 +223,21 @@ mod tests {
         let link =
             std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&listener)));
         assert_eq!(link.unwrap().to_str(), Some(format!("socket:[{}]", found.inode()).as_str()));
+    }
+
+    #[test]
+    fn whoever_listens_on_all_ipv6_addresses_may_not_listen_on_ipv4() {
+        for (is_ipv6_only, listens) in [(false, true), (true, false)] {
+            let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+            socket.set_only_v6(is_ipv6_only).unwrap();
+            socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
+            socket.listen(1).unwrap();
+            let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+            let all = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+            let listeners = SockDiag::open().unwrap().listeners().unwrap();
+            let found = listeners.iter().any(|socket| socket.listens_on() == Some(all));
+            assert_eq!(found, listens, "only IPv6: {is_ipv6_only}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum Error {
     /// A server is not reached through the balancer's interface.
     #[error(
         "server {server} is reached by interface {actual:?}, not by {wanted:?}; set `interface = {actual:?}`, or \
-         give it a route: `ip route add {server} dev {wanted}`"
+         give it a route: `ip route add {server} via GATEWAY dev {wanted}`"
     )]
     OtherInterface {
         /// The server.

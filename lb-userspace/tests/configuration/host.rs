@@ -63,12 +63,12 @@ fn the_kernel_leaves_our_ports_alone() {
     let host = HostFacts { local_ports: range(32_000, 60_999), ..host() };
     assert_eq!(
         said(GOOD, &host),
-        "xlb.toml:3: nat_ports = \"10240-32767\": the kernel may give the ports 32000-32767 to the host's own connections (ip_local_port_range is 32000-60999); set nat_ports = \"10240-31999\", or reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=32000-32767`"
+        "xlb.toml:3: nat_ports = \"10240-32767\": the kernel may give the ports 32000-32767 to the host's own connections (ip_local_port_range is 32000-60999); set nat_ports = \"10240-31999\", or reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=32000-32767`, which lasts as a line in /etc/sysctl.d/xlb.conf"
     );
     let reserved_ports = vec![range(8080, 8080), range(32_000, 32_766)];
     assert_eq!(
         said(GOOD, &HostFacts { reserved_ports, ..host.clone() }),
-        "xlb.toml:3: nat_ports = \"10240-32767\": the kernel may give the ports 32000-32767 to the host's own connections (ip_local_port_range is 32000-60999); set nat_ports = \"10240-31999\", or reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=8080,32000-32766,32000-32767`"
+        "xlb.toml:3: nat_ports = \"10240-32767\": the kernel may give the ports 32000-32767 to the host's own connections (ip_local_port_range is 32000-60999); set nat_ports = \"10240-31999\", or reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=8080,32000-32766,32000-32767`, which lasts as a line in /etc/sysctl.d/xlb.conf"
     );
     let reserved_ports = vec![range(31_000, 32_500), range(32_501, 40_000)];
     assert_eq!(said(GOOD, &HostFacts { reserved_ports, ..host }), "");
@@ -79,7 +79,7 @@ fn the_default_ports_are_checked_too() {
     let text = GOOD.replace("nat_ports = \"10240-32767\"", "");
     assert_eq!(
         said(&text, &HostFacts { local_ports: range(1024, 65_535), ..host() }),
-        "xlb.toml:1: nat_ports (by default) = 10240-32767: the kernel may give the ports 10240-32767 to the host's own connections (ip_local_port_range is 1024-65535); reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=10240-32767`"
+        "xlb.toml:1: nat_ports (by default) = 10240-32767: the kernel may give the ports 10240-32767 to the host's own connections (ip_local_port_range is 1024-65535); reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=10240-32767`, which lasts as a line in /etc/sysctl.d/xlb.conf"
     );
 }
 
@@ -88,7 +88,7 @@ fn proposed_ports_avoid_the_frontends() {
     let text = GOOD.replace("10.4.0.10:6443", "10.4.0.10:30000").replace("10240-32767", "40000-50000");
     assert_eq!(
         said(&text, &host()),
-        "xlb.toml:3: nat_ports = \"40000-50000\": the kernel may give the ports 40000-50000 to the host's own connections (ip_local_port_range is 32768-60999); set nat_ports = \"10240-29999\", or reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=40000-50000`"
+        "xlb.toml:3: nat_ports = \"40000-50000\": the kernel may give the ports 40000-50000 to the host's own connections (ip_local_port_range is 32768-60999); set nat_ports = \"10240-29999\", or reserve them: `sysctl -w net.ipv4.ip_local_reserved_ports=40000-50000`, which lasts as a line in /etc/sysctl.d/xlb.conf"
     );
 }
 

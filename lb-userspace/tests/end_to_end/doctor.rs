@@ -159,6 +159,7 @@ fn faults_of_the_network_are_named_and_their_remedies_help() -> Result<()> {
     let lab = lab(Topology::default());
     let servers = Stage::servers(&lab)?;
     what_a_mode_costs_and_who_has_the_interface(&lab)?;
+    what_is_on_trial_is_ours(&lab)?;
     servers_addresses_and_links(&lab, servers)
 }
 
@@ -342,6 +343,8 @@ fn servers_addresses_and_links(lab: &Lab, servers: [Option<Nginx>; 3]) -> Result
     let found = examine(lab, &own.to_toml())?;
     found.expect("addresses", "ok", "eth0 has all that are ours", "");
     found.expect("route", "fatal", "is on the balancer's own host", "use a server on another host");
+    let routes = found.findings.iter().filter(|finding| finding.check == "route");
+    assert_eq!(routes.count(), 1, "{found:#?}");
 
     ip(host, "link set eth0 down")?;
     let found = examine(lab, &plain.to_toml())?;
@@ -376,6 +379,16 @@ fn what_a_mode_costs_and_who_has_the_interface(lab: &Lab) -> Result<()> {
     drop(other);
     examine(lab, &native)?.expect("xdp-program", "ok", "no other XDP program", "");
     Ok(())
+}
+
+fn what_is_on_trial_is_ours(lab: &Lab) -> Result<()> {
+    let agent = xlb(lab).start_with(&web_config(lab, "native").to_toml(), &["--confirm", "1h"])?;
+    agent.log().wait_for("on trial")?;
+    let found = report(&mut xlb(lab).command(["doctor", "--json"]));
+    found.expect("data-plane", "ok", &format!("an agent runs (process {})", agent.id()), "");
+    found.expect("memory", "ok", "are there already", "");
+    found.expect("xdp-program", "ok", "no other XDP program is on eth0", "");
+    agent.stop().map(drop)
 }
 
 /// Somebody else's program, which lets every frame pass.
