@@ -64,6 +64,12 @@ pub enum Error {
         humantime::format_duration(*.0)
     )]
     Unconfirmed(Duration),
+    /// The start was confirmed, and could not be kept; why, whoever confirmed it was told.
+    #[error(
+        "`xlb confirm` came, but what was on trial could not be kept: the data plane was taken down again, \
+         as --confirm has it"
+    )]
+    NotKept,
     /// The agent keeps more rights than it needs.
     #[error(transparent)]
     Privileges(#[from] privileges::Error),
@@ -86,7 +92,7 @@ impl Error {
             | Self::Socket(_)
             | Self::Web(_)
             | Self::NothingToTakeBack(_) => Kind::Environment,
-            Self::Unconfirmed(_) => Kind::Unconfirmed,
+            Self::Unconfirmed(_) | Self::NotKept => Kind::Unconfirmed,
             Self::Neighbours(error) => error.kind(),
             Self::Dataplane(error) => error.kind(),
             Self::Privileges(_) | Self::Signals(_) => Kind::Failed,

@@ -1,5 +1,7 @@
 //! `xlb run --confirm`: what nobody confirms leaves the interface, whatever ends the agent.
 
+use std::fs;
+
 use lb_lab::echo::Client;
 use lb_lab::http::Session;
 use lb_lab::{Balancer, Lab, Result, Topology, Xlb};
@@ -85,6 +87,46 @@ fn what_is_confirmed_stays_without_the_agent() -> Result<()> {
         assert!(!has_traces(&lab)?, "{mode}");
     }
     Ok(())
+}
+
+#[test]
+fn a_confirmation_that_fails_leaves_the_trial_as_it_was_or_ends_it() -> Result<()> {
+    let lab = lab(Topology::default());
+    let _servers = Stage::servers(&lab)?;
+    let xlb = xlb(&lab);
+    let refused = || xlb.command(["confirm"]).output().expect("xlb can be started");
+    for mode in ["native", "tc"] {
+        // Nothing has been touched where the interface is not found.
+        let agent = on_trial(&lab, mode, &LONG)?;
+        rename(&lab, "eth0", "away")?;
+        assert_eq!(refused().status.code(), Some(WRONG_ENVIRONMENT), "{mode}");
+        rename(&lab, "away", "eth0")?;
+        assert!(xlb.output(["stats"])?.contains("\non trial: "), "{mode}: it still is");
+        lb_lab::wait::until("forwarding to go on", || answers(&lab).then_some(()))?;
+        xlb.output(["confirm"])?;
+        agent.kill()?;
+        assert!(answers(&lab), "{mode}");
+        xlb.output(["detach", "--now"])?;
+
+        // Without a place for its pins it cannot stay.
+        let agent = on_trial(&lab, mode, &LONG)?;
+        let log = agent.log().clone();
+        // It answers once it has opened all that it needs.
+        xlb.output(["reload"])?;
+        lab.balancer.inside(|| fs::remove_dir_all(xlb.pins())).expect("can be removed");
+        assert!(!refused().status.success(), "{mode}");
+        assert_eq!(agent.ended()?.code(), Some(UNCONFIRMED), "{mode}");
+        log.wait_for("what was on trial could not be kept: the data plane was taken down again")?;
+        assert!(!has_traces(&lab)?, "{mode}");
+    }
+    Ok(())
+}
+
+/// Gives an interface of the balancer another name.
+fn rename(lab: &Lab, from: &str, to: &str) -> Result<()> {
+    lab.balancer.run("ip", &["link", "set", from, "down"])?;
+    lab.balancer.run("ip", &["link", "set", from, "name", to])?;
+    lab.balancer.run("ip", &["link", "set", to, "up"]).map(drop)
 }
 
 #[test]
