@@ -88,9 +88,9 @@ impl Agent {
         }
         self.trial = None;
         self.host_clients.keep(&self.options.pins);
-        info!("confirmed: what was attached stays");
         self.roster.set_confirm_by(None);
         self.publish()?;
+        info!("confirmed: what was attached stays");
         // It may have been made anew since.
         self.attach_if_lost(&interface)
     }

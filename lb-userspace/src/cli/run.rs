@@ -86,8 +86,10 @@ fn window(text: &str) -> Result<Duration, String> {
     if WINDOWS.contains(&window) { Ok(window) } else { Err("expected a time from 1s to 1d".to_owned()) }
 }
 
+/// A line that cannot be written is lost, and nothing else: the terminal may be gone for long.
 fn log_to_stderr() {
     tracing_subscriber::fmt()
+        .log_internal_errors(false)
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .with_target(false)

@@ -1,6 +1,8 @@
 //! `xlb run --confirm`: what nobody confirms leaves the interface, whatever ends the agent.
 
 use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::process::Stdio;
 
 use lb_lab::echo::Client;
 use lb_lab::http::Session;
@@ -10,6 +12,7 @@ use xlb::config::Loaded;
 use xlb::dataplane::attach::{self, Mode, Trial};
 use xlb::dataplane::object::{self, XLB};
 use xlb::dataplane::pins::{Found, Pins};
+use xlb::dataplane::status::Status;
 use xlb::neighbours::Interface;
 use xlb::plan;
 
@@ -127,6 +130,35 @@ fn rename(lab: &Lab, from: &str, to: &str) -> Result<()> {
     lab.balancer.run("ip", &["link", "set", from, "down"])?;
     lab.balancer.run("ip", &["link", "set", from, "name", to])?;
     lab.balancer.run("ip", &["link", "set", to, "up"]).map(drop)
+}
+
+#[test]
+fn an_agent_outlives_whoever_reads_its_log() -> Result<()> {
+    let lab = lab(Topology::default());
+    let _servers = Stage::servers(&lab)?;
+    let xlb = xlb(&lab);
+    let mut command = xlb.agent(&config(&lab, "native").to_toml())?;
+    let mut agent = command.args(LONG).stderr(Stdio::piped()).spawn().expect("xlb can be started");
+    let log = BufReader::new(agent.stderr.take().expect("it is a pipe"));
+    let begun = log.lines().map_while(io::Result::ok).any(|line| line.contains("on trial: "));
+    assert!(begun, "the pipe is closed from here on");
+    let confirmed = lb_lab::wait::until("the control socket", || xlb.output(["confirm"]).ok());
+    let reloaded = xlb.output(["reload"]);
+    let still_runs = agent.try_wait().expect("it can be asked").is_none();
+    agent.kill().and_then(|()| agent.wait()).expect("it can be killed");
+    assert!(confirmed.and(reloaded).is_ok() && still_runs);
+
+    // An agent may be killed between the pins and the word that it is confirmed.
+    lab.balancer.inside(|| {
+        let mut board = Pins::new(xlb.pins()).open_board().expect("it is pinned");
+        let status = board.read().expect("it can be read");
+        board.write(&Status { confirm_by: Some(1), ..status }).expect("it can be written");
+    });
+    let adopter = xlb.start(&config(&lab, "native").to_toml())?;
+    let (document, text) = summary(&xlb)?;
+    assert!(document["confirm_within_ms"].is_null() && !text.contains("on trial"), "{text}");
+    assert!(adopter.stop()?.success());
+    Ok(())
 }
 
 #[test]
