@@ -172,8 +172,13 @@ fn nothing_forwards_when_the_agent_is_killed_unconfirmed() -> Result<()> {
         agent.kill()?;
         // The kernel lets go of what nobody holds some time later.
         lb_lab::wait::until("frames to pass", || (!answers(&lab)).then_some(()))?;
-        let (_, text) = summary(&xlb)?;
+        let (document, text) = summary(&xlb)?;
         assert!(text.contains("the start was not confirmed, and its agent is gone"), "{text}");
+        assert_eq!(document["mode"], "", "{document}");
+        let looked = xlb.command(["selftest"]).output().expect("xlb can be started");
+        let looked = String::from_utf8_lossy(&looked.stdout).into_owned();
+        assert!(looked.contains("its agent is gone; start `xlb run` again"), "{looked}");
+        assert!(!looked.contains("connections are forwarded"), "{looked}");
 
         let next = xlb.start(&config(&lab, mode).to_toml())?;
         let said = next.log().text();
@@ -225,6 +230,10 @@ fn clients_on_this_host_are_on_trial_too() -> Result<()> {
     let is_served = || theatre.fetch(theatre.stage.web(), 1).is_ok();
     let agent = xlb.start_with(&config, &LONG)?;
     assert!(is_served());
+    let looked = theatre.adopt(&mut xlb.command(["selftest"])).output().expect("xlb can be started");
+    let text = String::from_utf8_lossy(&looked.stdout).into_owned();
+    assert!(looked.status.success() && text.contains(", on trial until `xlb confirm` comes"), "{text}");
+    assert!(text.contains("getpeername tells the frontend") && !text.contains("not balanced"), "{text}");
     agent.kill()?;
     lb_lab::wait::until("the host's clients to be left alone", || (!is_served()).then_some(()))?;
 
