@@ -84,10 +84,11 @@ impl Agent {
     async fn keep(&mut self) -> Result<(), Error> {
         let interface = Interface::lookup(&self.config.interface).await?;
         if let Some(trial) = &mut self.trial {
-            trial.keep(&interface, &self.options.pins).inspect_err(|_| trial.has_failed = true)?;
+            let kept = trial.keep(&interface, &self.options.pins);
+            let kept = kept.and_then(|()| Ok(self.host_clients.keep(&self.options.pins)?));
+            kept.inspect_err(|_| trial.has_failed = true)?;
         }
         self.trial = None;
-        self.host_clients.keep(&self.options.pins);
         self.roster.set_confirm_by(None);
         self.publish()?;
         info!("confirmed: what was attached stays");

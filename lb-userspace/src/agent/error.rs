@@ -10,6 +10,7 @@ use crate::dataplane;
 use crate::dataplane::attach::AttachError;
 use crate::health::tls::AuthoritiesError;
 use crate::kind::Kind;
+use crate::local;
 use crate::neighbours;
 use crate::preflight;
 use crate::privileges;
@@ -48,6 +49,9 @@ pub enum Error {
     /// Statistics cannot be served over TLS.
     #[error(transparent)]
     Proof(#[from] web::Unusable),
+    /// Clients on this host cannot be served.
+    #[error(transparent)]
+    HostClients(#[from] local::Error),
     /// Something with the kernel.
     #[error(transparent)]
     Dataplane(#[from] dataplane::Error),
@@ -94,8 +98,8 @@ impl Error {
             | Self::NothingToTakeBack(_) => Kind::Environment,
             Self::Unconfirmed(_) | Self::NotKept => Kind::Unconfirmed,
             Self::Neighbours(error) => error.kind(),
-            Self::Dataplane(error) => error.kind(),
-            Self::Privileges(_) | Self::Signals(_) => Kind::Failed,
+            Self::Dataplane(error) | Self::HostClients(local::Error::DataPlane(error)) => error.kind(),
+            Self::HostClients(_) | Self::Privileges(_) | Self::Signals(_) => Kind::Failed,
         }
     }
 }

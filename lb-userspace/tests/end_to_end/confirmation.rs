@@ -237,6 +237,15 @@ fn clients_on_this_host_are_on_trial_too() -> Result<()> {
     agent.kill()?;
     lb_lab::wait::until("the host's clients to be left alone", || (!is_served()).then_some(()))?;
 
+    // A start that is kept in part is none.
+    let agent = xlb.start_with(&config, &LONG)?;
+    let in_the_way = xlb.pins().join("link_release_next");
+    theatre.lab().balancer.inside(|| fs::create_dir(&in_the_way)).expect("a directory can be made there");
+    assert!(!xlb.command(["confirm"]).status().expect("xlb can be started").success());
+    assert!(!agent.ended()?.success());
+    assert!(!is_served() && !answers(theatre.lab()));
+    theatre.lab().balancer.inside(|| fs::remove_dir(&in_the_way)).expect("it is empty");
+
     let agent = xlb.start_with(&config, &LONG)?;
     xlb.output(["confirm"])?;
     agent.kill()?;
