@@ -149,7 +149,7 @@ impl Observer {
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         let present = self.present()?;
         let (frontends, servers) = (self.status.frontends.iter(), self.status.servers.iter());
-        Ok(Snapshot {
+        let mut snapshot = Snapshot {
             interface: self.status.interface.clone(),
             mode: self.status.mode.clone(),
             mode_reason: self.status.mode_reason.clone(),
@@ -159,7 +159,13 @@ impl Observer {
             servers: servers.map(|status| self.server(status, &present)).collect::<Result<_, _>>()?,
             reasons: Reason::ALL.iter().map(|reason| self.reason(*reason)).collect::<Result<_, _>>()?,
             memory: self.memory(),
-        })
+        };
+        if snapshot.is_abandoned() {
+            // The agent cannot have said so.
+            snapshot.mode.clear();
+            Snapshot::ABANDONED.clone_into(&mut snapshot.mode_reason);
+        }
+        Ok(snapshot)
     }
 
     fn memory(&self) -> BTreeMap<String, u64> {

@@ -9,16 +9,22 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::serve::End;
 use super::{Agent, Error};
 use crate::clock;
 use crate::dataplane::attach::{self, Stay};
+use crate::dataplane::pins::Pins;
 use crate::neighbours::Interface;
 use crate::socket::Complaint;
 
 /// What waits to be confirmed.
 pub(super) struct Trial {
-    /// None where the interface has taken its program with it.
+    /// None until it is attached, and once it was given away to be kept.
     attached: Option<attach::Trial>,
+    /// The id of the program that is attached by a link.
+    program: Option<u32>,
+    /// Whether it could not be kept, so that nothing is left to be confirmed.
+    has_failed: bool,
     window: Duration,
     deadline: Instant,
 }
@@ -26,12 +32,21 @@ pub(super) struct Trial {
 impl Trial {
     /// Begins now, with nothing attached yet.
     fn begin(window: Duration) -> Self {
-        Self { attached: None, window, deadline: Instant::now() + window }
+        let deadline = Instant::now() + window;
+        Self { attached: None, program: None, has_failed: false, window, deadline }
     }
 
     /// The id of the program that is on trial.
     pub fn program(&self) -> Option<u32> {
-        self.attached.as_ref().and_then(attach::Trial::program)
+        self.program
+    }
+
+    /// Makes all of it stay.
+    fn keep(&mut self, interface: &Interface, pins: &Pins) -> Result<(), Error> {
+        match self.attached.take() {
+            Some(attached) => Ok(attached.keep(interface, pins)?),
+            None => Ok(()),
+        }
     }
 }
 
@@ -49,6 +64,7 @@ impl Agent {
     /// Holds what was attached on trial, and says so.
     pub(super) fn hold(&mut self, attached: Option<attach::Trial>) {
         let Some(trial) = &mut self.trial else { return };
+        trial.program = attached.as_ref().and_then(attach::Trial::program);
         trial.attached = attached;
         let window = humantime::format_duration(trial.window);
         warn!("on trial: `xlb confirm` has to come within {window}, or all is taken down again");
@@ -56,30 +72,37 @@ impl Agent {
 
     /// What has begun on trial stays from now on.
     pub(super) async fn confirm(&mut self) -> Result<(), Complaint> {
-        let Some(trial) = self.trial.take() else {
+        if self.trial.is_none() {
             return Err(Complaint::wrong("nothing waits to be confirmed: all that is attached stays"));
-        };
-        let outcome = self.keep(trial).await;
+        }
+        let outcome = self.keep().await;
         outcome.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })
     }
 
-    async fn keep(&mut self, trial: Trial) -> Result<(), Error> {
+    /// What fails before anything is kept leaves the trial as it was. What fails later ends it: the kernel's
+    /// objects have been given away by then, and a start that is kept in part is none.
+    async fn keep(&mut self) -> Result<(), Error> {
         let interface = Interface::lookup(&self.config.interface).await?;
-        if let Some(attached) = trial.attached {
-            attached.keep(&interface, &self.options.pins)?;
+        if let Some(trial) = &mut self.trial {
+            let kept = trial.keep(&interface, &self.options.pins);
+            let kept = kept.and_then(|()| Ok(self.host_clients.keep(&self.options.pins)?));
+            kept.inspect_err(|_| trial.has_failed = true)?;
         }
-        self.host_clients.keep(&self.options.pins);
-        info!("confirmed: what was attached stays");
+        self.trial = None;
         self.roster.set_confirm_by(None);
         self.publish()?;
+        info!("confirmed: what was attached stays");
         // It may have been made anew since.
         self.attach_if_lost(&interface)
     }
 }
 
-/// Waits until the time to confirm is over; for ever where nothing waits to be confirmed.
-pub(super) async fn expired(trial: Option<&Trial>) -> Duration {
+/// Waits until a trial is over, and tells how; for ever where there is none.
+pub(super) async fn over(trial: Option<&Trial>) -> End {
     let Some(trial) = trial else { return std::future::pending().await };
+    if trial.has_failed {
+        return End::NotKept;
+    }
     sleep_until(trial.deadline).await;
-    trial.window
+    End::Unconfirmed(trial.window)
 }

@@ -10,6 +10,7 @@ use crate::dataplane;
 use crate::dataplane::attach::AttachError;
 use crate::health::tls::AuthoritiesError;
 use crate::kind::Kind;
+use crate::local;
 use crate::neighbours;
 use crate::preflight;
 use crate::privileges;
@@ -48,6 +49,9 @@ pub enum Error {
     /// Statistics cannot be served over TLS.
     #[error(transparent)]
     Proof(#[from] web::Unusable),
+    /// Clients on this host cannot be served.
+    #[error(transparent)]
+    HostClients(#[from] local::Error),
     /// Something with the kernel.
     #[error(transparent)]
     Dataplane(#[from] dataplane::Error),
@@ -64,6 +68,12 @@ pub enum Error {
         humantime::format_duration(*.0)
     )]
     Unconfirmed(Duration),
+    /// The start was confirmed, and could not be kept; why, whoever confirmed it was told.
+    #[error(
+        "`xlb confirm` came, but what was on trial could not be kept: the data plane was taken down again, \
+         as --confirm has it"
+    )]
+    NotKept,
     /// The agent keeps more rights than it needs.
     #[error(transparent)]
     Privileges(#[from] privileges::Error),
@@ -86,10 +96,10 @@ impl Error {
             | Self::Socket(_)
             | Self::Web(_)
             | Self::NothingToTakeBack(_) => Kind::Environment,
-            Self::Unconfirmed(_) => Kind::Unconfirmed,
+            Self::Unconfirmed(_) | Self::NotKept => Kind::Unconfirmed,
             Self::Neighbours(error) => error.kind(),
-            Self::Dataplane(error) => error.kind(),
-            Self::Privileges(_) | Self::Signals(_) => Kind::Failed,
+            Self::Dataplane(error) | Self::HostClients(local::Error::DataPlane(error)) => error.kind(),
+            Self::HostClients(_) | Self::Privileges(_) | Self::Signals(_) => Kind::Failed,
         }
     }
 }

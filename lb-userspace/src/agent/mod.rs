@@ -161,6 +161,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
             Box::pin(agent.stop("no confirmation")).await?;
             Err(Error::Unconfirmed(window))
         }
+        End::NotKept => {
+            Box::pin(agent.stop("what is on trial cannot be kept")).await?;
+            Err(Error::NotKept)
+        }
     }
 }
 

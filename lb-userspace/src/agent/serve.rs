@@ -38,10 +38,12 @@ pub(super) enum End {
     Signal(&'static str),
     /// The start was not confirmed within this time.
     Unconfirmed(Duration),
+    /// The start was confirmed, and could not be kept.
+    NotKept,
 }
 
 impl Agent {
-    /// Follows events until a signal to end comes, or the time to confirm the start is over. Nothing else
+    /// Follows events until a signal to end comes, or a trial ends without success. Nothing else
     /// ends it: a balancer that forwards is worth more than one that has taken in every event.
     pub(super) async fn serve(&mut self, inputs: &mut Inputs) -> End {
         let mut failed_connects = self.failed_connects();
@@ -64,7 +66,7 @@ impl Agent {
                     Signal::End(name) => return End::Signal(name),
                     Signal::Reload => complain(self.reload().await),
                 },
-                window = confirmation::expired(self.trial.as_ref()) => return End::Unconfirmed(window),
+                end = confirmation::over(self.trial.as_ref()) => return end,
                 Some(event) = inputs.health.recv() => self.on_health(&event),
                 Some(event) = inputs.neighbours.recv() => complain(self.on_neighbour(event)),
                 Some(failed) = next(&mut failed_connects) => {

@@ -165,6 +165,8 @@ impl Agent {
         let parts = Parts { control, roster, board, resolver, host_clients, ticker, resets, has_carrier };
         let mut agent = Self::assemble(options, config, claim, outputs.health, parts);
         agent.slow_starts = slow_starts;
+        // What is pinned was confirmed, even if its agent was killed before it could say so.
+        agent.roster.set_confirm_by(None);
         agent.publish()?;
         agent.host_clients.start(&mut ebpf, &agent.options.pins, Stay::Pinned);
         if let Some(mode) = attached {

@@ -1,6 +1,7 @@
 //! `xlb run`: the agent.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,17 +28,20 @@ pub struct Args {
     #[arg(long)]
     fresh: bool,
 
-    /// Take all down again unless `xlb confirm` comes within this time, such as 60s
+    /// Take all down again unless `xlb confirm` comes within this time, from 1s to 1d
     ///
     /// For a host that a mistake could cut off: whatever ends the agent meanwhile, nothing stays attached.
     /// Without a confirmation it ends with exit code 4.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = window)]
     confirm: Option<Duration>,
 
     /// Only say how the program would be attached to the interface, and why
     #[arg(long, conflicts_with_all = ["fresh", "on_stop", "confirm"])]
     explain_mode: bool,
 }
+
+/// How long a start may wait to be confirmed.
+const WINDOWS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
 
 /// Threads for what would hold up the agent: looks at the data plane, and passwords. The allocator keeps memory for each.
 const HELPERS: usize = 2;
@@ -77,11 +81,32 @@ fn on_stop(text: &str) -> Result<OnStop, &'static str> {
     }
 }
 
+fn window(text: &str) -> Result<Duration, String> {
+    let window = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if WINDOWS.contains(&window) { Ok(window) } else { Err("expected a time from 1s to 1d".to_owned()) }
+}
+
+/// A line that cannot be written is lost, and nothing else: the terminal may be gone for long.
 fn log_to_stderr() {
     tracing_subscriber::fmt()
+        .log_internal_errors(false)
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
         .compact()
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_waits_from_a_second_to_a_day() {
+        assert_eq!(window("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(window("1d"), Ok(*WINDOWS.end()));
+        for wrong in ["0s", "999ms", "1d 1s", "100000000000y", "60"] {
+            assert!(window(wrong).is_err(), "{wrong}");
+        }
+    }
 }

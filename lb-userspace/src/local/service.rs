@@ -51,9 +51,10 @@ impl HostClients {
         let _ = outcome.inspect_err(complain);
     }
 
-    /// Makes the programs stay that are on trial.
-    pub fn keep(&mut self, pins: &Pins) {
-        let _ = programs::pin(std::mem::take(&mut self.on_trial), pins).inspect_err(complain);
+    /// Makes the programs stay that are on trial. After an error some of them may be pinned, and the others
+    /// are off their cgroup.
+    pub fn keep(&mut self, pins: &Pins) -> Result<(), Error> {
+        programs::pin(std::mem::take(&mut self.on_trial), pins)
     }
 
     /// Takes them off their cgroup.

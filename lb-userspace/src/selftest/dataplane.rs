@@ -7,10 +7,10 @@ use crate::dataplane::Error;
 use crate::dataplane::attach::{self, Mode};
 use crate::dataplane::object::{self, Sizes};
 use crate::local;
-use crate::stats::{Agent, Server, ServerState};
+use crate::stats::{Agent, Server, ServerState, Snapshot};
 
 pub(super) fn checks(scene: &Scene) -> Vec<Check> {
-    let mut checks = vec![attached(scene), version(scene), agent(scene.snapshot.agent), host_clients(scene)];
+    let mut checks = vec![attached(scene), version(scene), agent(&scene.snapshot), host_clients(scene)];
     checks.extend(scene.snapshot.servers.iter().map(server));
     checks
 }
@@ -26,9 +26,15 @@ fn attached(scene: &Scene) -> Check {
         }
     };
     let name = &interface.name;
+    if scene.snapshot.is_abandoned() {
+        // A filter stays at the interface, and does nothing.
+        return failed(format!("{}; start `xlb run` again", Snapshot::ABANDONED));
+    }
+    let until =
+        if scene.snapshot.confirm_within.is_some() { ", on trial until `xlb confirm` comes" } else { "" };
     match (attach::find(scene.pins, interface), interface.xdp) {
         (Err(error), _) => failed(format!("{error}; take it down with `xlb detach` and start `xlb run`")),
-        (Ok(Some(mode)), _) => check(Outcome::Ok, format!("on {name}, {}", mode.description())),
+        (Ok(Some(mode)), _) => check(Outcome::Ok, format!("on {name}, {}{until}", mode.description())),
         (Ok(None), Some(_)) => {
             failed(format!("{name} has another program, not this data plane's (`ip link show dev {name}`)"))
         }
@@ -64,10 +70,13 @@ fn embedded(object: &[u8], mode: Mode) -> Result<ProgramInfo, Error> {
     info.map_err(|source| Error::Program { name: mode.program(), source })
 }
 
-fn agent(agent: Agent) -> Check {
+fn agent(snapshot: &Snapshot) -> Check {
     let check = |outcome, detail: String| Check::new(Area::DataPlane, "agent", outcome, detail);
-    match agent {
+    match snapshot.agent {
         Agent::Running { pid } => check(Outcome::Ok, format!("running (pid {pid})")),
+        Agent::NotRunning if snapshot.is_abandoned() => {
+            check(Outcome::Failed, "not running: nothing is forwarded; start `xlb run`".to_owned())
+        }
         Agent::NotRunning => check(
             Outcome::Failed,
             "not running: connections are forwarded, but no server is checked; start `xlb run`".to_owned(),
@@ -79,6 +88,10 @@ fn host_clients(scene: &Scene) -> Check {
     let check = |outcome, detail: &str| Check::new(Area::DataPlane, "local clients", outcome, detail);
     if local::is_attached(scene.pins) {
         check(Outcome::Ok, "programs attached to a cgroup")
+    } else if scene.snapshot.is_abandoned() {
+        check(Outcome::Note, "not balanced any more: their programs have left with the agent")
+    } else if scene.snapshot.confirm_within.is_some() {
+        check(Outcome::Note, "on trial, where no pin tells; the connections below do")
     } else {
         check(Outcome::Note, "not balanced: `host_clients = false`, or the agent's log says why not")
     }
@@ -123,6 +136,8 @@ pub(super) fn mode(name: &str) -> Option<Mode> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::stats::table_tests::snapshot;
 
@@ -142,7 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_agent_is_a_failure() {
-        assert_eq!(agent(Agent::NotRunning).outcome, Outcome::Failed);
+    fn a_dead_agent_is_a_failure_and_forwards_unless_it_was_on_trial() {
+        let mut snapshot = snapshot();
+        snapshot.agent = Agent::NotRunning;
+        assert_eq!(agent(&snapshot).outcome, Outcome::Failed);
+        assert!(agent(&snapshot).detail.contains("connections are forwarded"));
+        snapshot.confirm_within = Some(Duration::ZERO);
+        assert_eq!(agent(&snapshot).outcome, Outcome::Failed);
+        assert!(agent(&snapshot).detail.contains("nothing is forwarded"));
     }
 }

@@ -208,6 +208,9 @@ pub struct Reason {
 }
 
 impl Snapshot {
+    /// Why nothing is attached once a start [is abandoned](Self::is_abandoned).
+    pub(crate) const ABANDONED: &str = "the start was not confirmed, and its agent is gone";
+
     /// Whether the agent has gone before its start was confirmed, and with it all that was attached.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {

@@ -25,7 +25,7 @@ fn summary(snapshot: &Snapshot) -> String {
     let memory = human::bytes(snapshot.memory_bytes());
     let Snapshot { interface, mode, mode_reason, .. } = snapshot;
     let (mode, reason) = match (mode.as_str(), snapshot.is_abandoned()) {
-        (_, true) => ("not attached", "the start was not confirmed, and its agent is gone"),
+        (_, true) => ("not attached", Snapshot::ABANDONED),
         ("", _) => ("not attached", "the interface is gone"),
         (mode, _) => (mode, mode_reason.as_str()),
     };

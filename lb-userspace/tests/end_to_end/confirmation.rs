@@ -1,5 +1,9 @@
 //! `xlb run --confirm`: what nobody confirms leaves the interface, whatever ends the agent.
 
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::process::Stdio;
+
 use lb_lab::echo::Client;
 use lb_lab::http::Session;
 use lb_lab::{Balancer, Lab, Result, Topology, Xlb};
@@ -8,6 +12,7 @@ use xlb::config::Loaded;
 use xlb::dataplane::attach::{self, Mode, Trial};
 use xlb::dataplane::object::{self, XLB};
 use xlb::dataplane::pins::{Found, Pins};
+use xlb::dataplane::status::Status;
 use xlb::neighbours::Interface;
 use xlb::plan;
 
@@ -88,6 +93,75 @@ fn what_is_confirmed_stays_without_the_agent() -> Result<()> {
 }
 
 #[test]
+fn a_confirmation_that_fails_leaves_the_trial_as_it_was_or_ends_it() -> Result<()> {
+    let lab = lab(Topology::default());
+    let _servers = Stage::servers(&lab)?;
+    let xlb = xlb(&lab);
+    let refused = || xlb.command(["confirm"]).output().expect("xlb can be started");
+    for mode in ["native", "tc"] {
+        // Nothing has been touched where the interface is not found.
+        let agent = on_trial(&lab, mode, &LONG)?;
+        rename(&lab, "eth0", "away")?;
+        assert_eq!(refused().status.code(), Some(WRONG_ENVIRONMENT), "{mode}");
+        rename(&lab, "away", "eth0")?;
+        assert!(xlb.output(["stats"])?.contains("\non trial: "), "{mode}: it still is");
+        lb_lab::wait::until("forwarding to go on", || answers(&lab).then_some(()))?;
+        xlb.output(["confirm"])?;
+        agent.kill()?;
+        assert!(answers(&lab), "{mode}");
+        xlb.output(["detach", "--now"])?;
+
+        // Without a place for its pins it cannot stay.
+        let agent = on_trial(&lab, mode, &LONG)?;
+        let log = agent.log().clone();
+        // It answers once it has opened all that it needs.
+        xlb.output(["reload"])?;
+        lab.balancer.inside(|| fs::remove_dir_all(xlb.pins())).expect("can be removed");
+        assert!(!refused().status.success(), "{mode}");
+        assert_eq!(agent.ended()?.code(), Some(UNCONFIRMED), "{mode}");
+        log.wait_for("what was on trial could not be kept: the data plane was taken down again")?;
+        assert!(!has_traces(&lab)?, "{mode}");
+    }
+    Ok(())
+}
+
+/// Gives an interface of the balancer another name.
+fn rename(lab: &Lab, from: &str, to: &str) -> Result<()> {
+    lab.balancer.run("ip", &["link", "set", from, "down"])?;
+    lab.balancer.run("ip", &["link", "set", from, "name", to])?;
+    lab.balancer.run("ip", &["link", "set", to, "up"]).map(drop)
+}
+
+#[test]
+fn an_agent_outlives_whoever_reads_its_log() -> Result<()> {
+    let lab = lab(Topology::default());
+    let _servers = Stage::servers(&lab)?;
+    let xlb = xlb(&lab);
+    let mut command = xlb.agent(&config(&lab, "native").to_toml())?;
+    let mut agent = command.args(LONG).stderr(Stdio::piped()).spawn().expect("xlb can be started");
+    let log = BufReader::new(agent.stderr.take().expect("it is a pipe"));
+    let begun = log.lines().map_while(io::Result::ok).any(|line| line.contains("on trial: "));
+    assert!(begun, "the pipe is closed from here on");
+    let confirmed = lb_lab::wait::until("the control socket", || xlb.output(["confirm"]).ok());
+    let reloaded = xlb.output(["reload"]);
+    let still_runs = agent.try_wait().expect("it can be asked").is_none();
+    agent.kill().and_then(|()| agent.wait()).expect("it can be killed");
+    assert!(confirmed.and(reloaded).is_ok() && still_runs);
+
+    // An agent may be killed between the pins and the word that it is confirmed.
+    lab.balancer.inside(|| {
+        let mut board = Pins::new(xlb.pins()).open_board().expect("it is pinned");
+        let status = board.read().expect("it can be read");
+        board.write(&Status { confirm_by: Some(1), ..status }).expect("it can be written");
+    });
+    let adopter = xlb.start(&config(&lab, "native").to_toml())?;
+    let (document, text) = summary(&xlb)?;
+    assert!(document["confirm_within_ms"].is_null() && !text.contains("on trial"), "{text}");
+    assert!(adopter.stop()?.success());
+    Ok(())
+}
+
+#[test]
 fn nothing_forwards_when_the_agent_is_killed_unconfirmed() -> Result<()> {
     let lab = lab(Topology::default());
     let _servers = Stage::servers(&lab)?;
@@ -98,8 +172,13 @@ fn nothing_forwards_when_the_agent_is_killed_unconfirmed() -> Result<()> {
         agent.kill()?;
         // The kernel lets go of what nobody holds some time later.
         lb_lab::wait::until("frames to pass", || (!answers(&lab)).then_some(()))?;
-        let (_, text) = summary(&xlb)?;
+        let (document, text) = summary(&xlb)?;
         assert!(text.contains("the start was not confirmed, and its agent is gone"), "{text}");
+        assert_eq!(document["mode"], "", "{document}");
+        let looked = xlb.command(["selftest"]).output().expect("xlb can be started");
+        let looked = String::from_utf8_lossy(&looked.stdout).into_owned();
+        assert!(looked.contains("its agent is gone; start `xlb run` again"), "{looked}");
+        assert!(!looked.contains("connections are forwarded"), "{looked}");
 
         let next = xlb.start(&config(&lab, mode).to_toml())?;
         let said = next.log().text();
@@ -151,8 +230,21 @@ fn clients_on_this_host_are_on_trial_too() -> Result<()> {
     let is_served = || theatre.fetch(theatre.stage.web(), 1).is_ok();
     let agent = xlb.start_with(&config, &LONG)?;
     assert!(is_served());
+    let looked = theatre.adopt(&mut xlb.command(["selftest"])).output().expect("xlb can be started");
+    let text = String::from_utf8_lossy(&looked.stdout).into_owned();
+    assert!(looked.status.success() && text.contains(", on trial until `xlb confirm` comes"), "{text}");
+    assert!(text.contains("getpeername tells the frontend") && !text.contains("not balanced"), "{text}");
     agent.kill()?;
     lb_lab::wait::until("the host's clients to be left alone", || (!is_served()).then_some(()))?;
+
+    // A start that is kept in part is none.
+    let agent = xlb.start_with(&config, &LONG)?;
+    let in_the_way = xlb.pins().join("link_release_next");
+    theatre.lab().balancer.inside(|| fs::create_dir(&in_the_way)).expect("a directory can be made there");
+    assert!(!xlb.command(["confirm"]).status().expect("xlb can be started").success());
+    assert!(!agent.ended()?.success());
+    assert!(!is_served() && !answers(theatre.lab()));
+    theatre.lab().balancer.inside(|| fs::remove_dir(&in_the_way)).expect("it is empty");
 
     let agent = xlb.start_with(&config, &LONG)?;
     xlb.output(["confirm"])?;
