@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::host::INTERFACE;
-use crate::{Cgroup, Host, Lab};
+use crate::{Cgroup, Host, Lab, size};
 
 /// A whole configuration, with one backend of its own for each frontend.
 #[derive(Debug, Clone, Serialize)]
@@ -133,6 +133,8 @@ impl Config {
     /// with equal weights and checked often.
     #[must_use]
     pub fn serve(mut self, name: &str, port: u16, lab: &Lab) -> Self {
+        // On an emulated processor a server that is well may take longer than that.
+        let (interval, timeout) = if size::is_small() { ("2s", "1900ms") } else { ("500ms", "400ms") };
         self.frontend.push(Frontend {
             name: name.to_owned(),
             bind: format!("{}:{port}", lab.balancer.address()),
@@ -147,8 +149,8 @@ impl Config {
             panic: false,
             check: Check {
                 kind: "tcp".to_owned(),
-                interval: "500ms".to_owned(),
-                timeout: "400ms".to_owned(),
+                interval: interval.to_owned(),
+                timeout: timeout.to_owned(),
                 fall: 3,
                 rise: 2,
                 observe: None,

@@ -22,7 +22,14 @@ pub fn count<T: Div<Output = T> + From<u8>>(ci: T, full: T) -> T {
 
 /// So many or so much, in CI and in full; less where it is to be small.
 pub fn or_less<T: Div<Output = T> + From<u8>>(size: T) -> T {
-    if is("small") { size / T::from(SMALLER) } else { size }
+    if is_small() { size / T::from(SMALLER) } else { size }
+}
+
+/// Whether it is to be small, because the processor is emulated: what takes milliseconds elsewhere may take
+/// hundreds.
+#[must_use]
+pub fn is_small() -> bool {
+    is("small")
 }
 
 fn is(size: &str) -> bool {

@@ -9,7 +9,7 @@ use crate::{cargo, test::Layer};
 
 /// The end-to-end tests that say something about a kernel. The others are about the agent, which is the same
 /// program on all of them.
-const END_TO_END: [&str; 21] = [
+const END_TO_END: [&str; 20] = [
     "agent::an_agent_that_is_asked_to_end",
     "agent::what_a_killed_agent_has_left_is_adopted",
     "confirmation::a_filter_on_trial",
@@ -28,7 +28,6 @@ const END_TO_END: [&str; 21] = [
     "resets::maintenance_resets_at_once",
     "runtime::servers_and_frontends_come_and_go",
     "servers::without_a_usable_server",
-    "survival::nothing_is_lost_when_the_program_is_replaced",
     "trace::both_sides",
     "transfers::",
 ];
