@@ -336,7 +336,7 @@ fn servers_elsewhere_are_refused() {
         assert_eq!(
             elsewhere,
             "server 198.18.70.5 is reached by interface \"other0\", not by \"lb0\"; set `interface = \"other0\"`, or give \
-             it a route: `ip route add 198.18.70.5 dev lb0`"
+             it a route: `ip route add 198.18.70.5 via GATEWAY dev lb0`"
         );
         assert_eq!(
             error(BALANCER).await,
