@@ -192,7 +192,10 @@ fn is_refused_and_goes_on_until_a_fresh_start(change: impl Fn(&Xlb), says: &str)
     assert_shares(&fetch()?, &EQUAL);
 
     xlb.start_with(&config.to_toml(), &["--fresh"])?.kill()?;
-    assert_shares(&fetch()?, &EQUAL);
+    // What begins anew does not know which ports a server still remembers: where it begins among those by chance, some
+    // connections go on to the others.
+    let answers = fetch()?;
+    assert_eq!((answers.len(), answers.values().sum::<usize>()), (EQUAL.len(), CONNECTIONS), "{answers:?}");
     Ok((stage, xlb))
 }
 
