@@ -5,9 +5,7 @@ use std::{env, ffi::OsString, path::Path, process::Command};
 use anyhow::{Context, Result};
 use lb_toolchain::{Build, Installation, Workspace};
 
-use crate::setup::ARM64_TARGET;
-
-use crate::test::TEST_BUILDS;
+use crate::{setup::ARM64_TARGET, test::TEST_BUILDS};
 
 /// `cargo`, in the workspace.
 pub fn command(workspace: &Workspace) -> Command {

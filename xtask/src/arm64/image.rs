@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -33,39 +33,26 @@ haproxy:x:101:
 tcpdump:x:102:
 ";
 
-/// An archive that the kernel unpacks.
-pub struct Image {
-    path: PathBuf,
-}
-
-impl Image {
-    /// Packs the root, and over it the tests.
-    pub fn pack(path: &Path, root: &Root, build: &Build, list: &str, processor: &str) -> Result<Self> {
-        let overlay = path.with_extension("overlay");
-        let _ = fs::remove_dir_all(&overlay);
-        write(&overlay.join("init"), INIT, 0o755)?;
-        write(&overlay.join("etc/passwd"), USERS, 0o644)?;
-        write(&overlay.join("etc/group"), GROUPS, 0o644)?;
-        for mount in ["proc", "sys", "dev"] {
-            fs::create_dir_all(overlay.join(mount))?;
-        }
-        // The tests know the programs that they start by the paths of the build.
-        for Executable { path, .. } in &build.executables {
-            copy(path, &overlay.join(path.strip_prefix("/").unwrap_or(path)))?;
-        }
-        write(&overlay.join("tests/list"), list, 0o644)?;
-        write(&overlay.join("tests/processor"), processor, 0o644)?;
-        let mut archive = File::create(path)?;
-        // The kernel takes several archives, one behind the other.
-        pack(root.path(), ".", &mut archive)?;
-        pack(&overlay, ".", &mut archive)?;
-        Ok(Self { path: path.to_owned() })
+/// Packs the root, and over it the tests, into an archive that the kernel unpacks.
+pub fn of_tests(image: &Path, root: &Root, build: &Build, list: &str, processor: &str) -> Result<()> {
+    let overlay = image.with_extension("overlay");
+    let _ = fs::remove_dir_all(&overlay);
+    write(&overlay.join("init"), INIT, 0o755)?;
+    write(&overlay.join("etc/passwd"), USERS, 0o644)?;
+    write(&overlay.join("etc/group"), GROUPS, 0o644)?;
+    for mount in ["proc", "sys", "dev"] {
+        fs::create_dir_all(overlay.join(mount))?;
     }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    // The tests know the programs that they start by the paths of the build.
+    for Executable { path, .. } in &build.executables {
+        copy(path, &overlay.join(path.strip_prefix("/").unwrap_or(path)))?;
     }
+    write(&overlay.join("tests/list"), list, 0o644)?;
+    write(&overlay.join("tests/processor"), processor, 0o644)?;
+    let mut archive = File::create(image)?;
+    // The kernel takes several archives, one behind the other.
+    pack(root.path(), ".", &mut archive)?;
+    pack(&overlay, ".", &mut archive)
 }
 
 /// Writes a file, and the folders that it is in.

@@ -21,7 +21,6 @@ use crate::{
 };
 
 use self::guest::Guest;
-use self::image::Image;
 use self::report::Report;
 use self::root::Root;
 use self::step::Step;
@@ -59,18 +58,11 @@ pub fn test(workspace: &Workspace, layers: &[Layer], args: &Args) -> Result<Tall
     let root = Root::unpack(&folder.join("root"), &args.kernel)?;
     let list: String =
         steps.iter().map(|step| step.line(&build, args.only.as_deref())).collect::<Result<_>>()?;
-    let image = Image::pack(&folder.join("initrd.cpio"), &root, &build, &list, &args.processor)?;
-    let mut guest = Guest::boot(&root.kernel()?, image.path(), &args.processor)?;
-    let mut report = Report::default();
-    while let Some(line) = guest.line()? {
-        println!("{line}");
-        report.read(&line);
-    }
-    print!("{report}");
+    let image = folder.join("initrd.cpio");
+    image::of_tests(&image, &root, &build, &list, &args.processor)?;
     let named: Vec<_> =
         steps.iter().map(|step| if args.only.is_some() { &[] } else { step.tests() }).collect();
-    report.judge(&named)?;
-    Ok(report.tally())
+    Report::follow(Guest::boot(&root.kernel()?, &image, &args.processor)?, &named)
 }
 
 /// The tests, and the programs that they start.

@@ -4,7 +4,7 @@ use std::{fmt, mem};
 
 use anyhow::{Result, ensure};
 
-use super::step::WITH_BTF;
+use super::{guest::Guest, step::WITH_BTF};
 use crate::test::Tally;
 
 /// What begins a line of the guest's first program.
@@ -38,8 +38,21 @@ struct Ended {
 }
 
 impl Report {
+    /// Passes on what a guest prints until it is off, and then what it comes to; fails unless
+    /// [all is well](Self::judge).
+    pub fn follow(mut guest: Guest, steps: &[&[&str]]) -> Result<Tally> {
+        let mut report = Self::default();
+        while let Some(line) = guest.line()? {
+            println!("{line}");
+            report.read(&line);
+        }
+        print!("{report}");
+        report.judge(steps)?;
+        Ok(report.tally())
+    }
+
     /// Takes in one line.
-    pub fn read(&mut self, line: &str) {
+    fn read(&mut self, line: &str) {
         if let Some(tally) = Tally::parse(line) {
             self.tally += tally;
         } else if let Some(name) = passed(line) {
@@ -64,7 +77,7 @@ impl Report {
     }
 
     /// How many tests ended how.
-    pub fn tally(&self) -> Tally {
+    fn tally(&self) -> Tally {
         let mut sum = self.tally;
         self.ended.iter().for_each(|ended| sum += ended.tally);
         sum
@@ -72,7 +85,7 @@ impl Report {
 
     /// Fails unless all steps were run and passed, and a test of each had each of the step's names in its own: a
     /// test that is called otherwise now would be left out in silence.
-    pub fn judge(&self, steps: &[&[&str]]) -> Result<()> {
+    fn judge(&self, steps: &[&[&str]]) -> Result<()> {
         let failed: Vec<_> =
             self.ended.iter().filter(|ended| ended.code != "0").map(|ended| &ended.layer).collect();
         ensure!(failed.is_empty(), "these layers failed on arm64: {failed:?}");

@@ -5,6 +5,7 @@ mod linker;
 mod need;
 mod packages;
 mod service;
+mod tools;
 
 use anyhow::Result;
 use lb_toolchain::{Linker, Workspace};

@@ -39,15 +39,7 @@ pub fn test(workspace: &Workspace, args: &Args) -> Result<Tally> {
     let folder = workspace.root().join("target/arm64");
     let root = Root::unpack(&folder.join("root"), &args.kernel)?;
     let image = pack(&folder.join("package.cpio"), &root, &debian(&folder)?, &debs)?;
-    let mut guest = Guest::boot(&root.kernel()?, &image, &args.processor)?;
-    let mut report = Report::default();
-    while let Some(line) = guest.line()? {
-        println!("{line}");
-        report.read(&line);
-    }
-    print!("{report}");
-    report.judge(&[&[]])?;
-    Ok(report.tally())
+    Report::follow(Guest::boot(&root.kernel()?, &image, &args.processor)?, &[&[]])
 }
 
 /// An archive of a fresh Debian, made anew when the script that makes it is another.
