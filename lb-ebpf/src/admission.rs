@@ -74,8 +74,9 @@ fn reap(frontend: u16) {
     // SAFETY: as in `count`.
     let hand = unsafe { atomic::fetch_add_u64(&raw mut (*occupancy).hand, REAPED.into()) };
     for next in 0..REAPED {
-        let number = (hand + u64::from(next)).checked_rem(u64::from(setup.settings.slots()));
-        reap_slot(number.map_or(SlotNumber::MAX, |number| number as SlotNumber));
+        let slots = u64::from(setup.settings.slots());
+        let Some(number) = (hand + u64::from(next)).checked_rem(slots) else { return };
+        reap_slot(number as SlotNumber);
     }
 }
 

@@ -18,7 +18,7 @@ use lb_common::time::Tick;
 
 use crate::packet::Frame;
 use crate::parse;
-use crate::slots::{self, Claim, NOT_CLAIMED, SlotNumber, SlotRef, clear};
+use crate::slots::{self, Claim, NOT_CLAIMED, SlotNumber, SlotRef, WordAnd, clear};
 use crate::{Context, admission, atomic, conntrack, ending, index, maps, retry};
 
 /// A SYN and what is known of it.
@@ -187,7 +187,7 @@ pub fn open(tuple: Tuple, ends: Ends, isn: Isn, since: u64, stamp: Stamp) -> Res
     if claim == NOT_CLAIMED {
         return Err(Reason::NoSlot);
     }
-    let entered = enter_slot(claim.bits(), tuple.bits(), ends.bits(), isn.0);
+    let entered = enter_slot(claim.0, tuple.bits(), ends.bits(), isn.0);
     Reason::from_number(entered, ENTERING_FAILS)?;
     let number = claim.number();
     // Behind the last atomic operation: each of them waits until all stores before it have reached
@@ -206,8 +206,8 @@ const ENTERING_FAILS: [Reason; 4] = [Reason::NoServer, Reason::NoSlot, Reason::I
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn enter_slot(claim: u64, tuple: u64, ends: u64, isn: u64) -> u32 {
-    let (claim, tuple) = (Claim::from_bits(claim), Tuple::from_bits(tuple));
-    Reason::to_number(enter(claim, tuple, Ends::from_bits(ends), Isn(isn)))
+    let (tuple, ends) = (Tuple::from_bits(tuple), Ends::from_bits(ends));
+    Reason::to_number(enter(WordAnd(claim), tuple, ends, Isn(isn)))
 }
 
 /// Makes a claimed slot the connection of a SYN, unless it has one already.

@@ -252,25 +252,11 @@ pub fn begin(details: &mut Details, since: u64, stamp: Stamp) {
 
 /// A slot's state word and a number that goes with it, in one register.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct WordAnd(u64);
+pub struct WordAnd(pub u64);
 
 impl WordAnd {
     const fn new(word: Word, number: u32) -> Self {
         Self((word.0 as u64) << 32 | number as u64)
-    }
-
-    /// What [`Self::bits`] gave.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    /// Both as one number.
-    #[inline(always)]
-    #[must_use]
-    pub const fn bits(self) -> u64 {
-        self.0
     }
 
     /// The word.
