@@ -33,11 +33,8 @@ pub struct Lease(Option<Loaded>);
 impl Lease {
     /// One with this program and maps of these sizes, in which is nothing.
     pub fn new(entry: Entry, sizes: Sizes) -> Self {
-        let loaded = idle(entry, sizes).unwrap_or_else(|| Loaded::new(entry, sizes));
-        for name in NAMES {
-            raw::clear(loaded.map(name));
-        }
-        Self(Some(loaded))
+        let loaded = idle(entry, sizes).inspect(Loaded::clear);
+        Self(Some(loaded.unwrap_or_else(|| Loaded::new(entry, sizes))))
     }
 
     /// Its maps.
@@ -75,6 +72,13 @@ impl Loaded {
         let mut ebpf = object::load(XLB, sizes).expect("loads; BPF needs root: use `cargo xtask test`");
         object::load_program(&mut ebpf, entry.program()).expect("the verifier takes the program");
         Self { ebpf, entry, sizes }
+    }
+
+    /// Makes its maps as they were when they were new.
+    fn clear(&self) {
+        for name in NAMES {
+            raw::clear(self.map(name));
+        }
     }
 
     /// A map, by a descriptor of its own: nobody can take it out of the object, which another needs next.

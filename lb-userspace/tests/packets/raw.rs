@@ -25,12 +25,7 @@ pub fn sums(data: &MapData) -> Vec<u64> {
     let mut values = vec![0_u64; count as usize * cpus()];
     let mut attributes = no_attributes();
     attributes.batch.out_batch = place(&mut last);
-    attributes.batch.keys = place(&mut keys);
-    attributes.batch.values = place(&mut values);
-    attributes.batch.count = count;
-    attributes.batch.map_fd = descriptor(data);
-    command(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attributes).expect("can be read");
-    assert_all(&attributes, count);
+    batch(bpf_cmd::BPF_MAP_LOOKUP_BATCH, data, attributes, (&mut keys, place(&mut values)));
     assert!(keys.is_sorted(), "{keys:?}");
     values.chunks(cpus()).map(|cpus| cpus.iter().sum()).collect()
 }
@@ -42,13 +37,19 @@ fn zero(data: &MapData, values: usize) {
     let mut keys: Vec<u32> = (0..count).collect();
     let value = info.value_size().next_multiple_of(8) as usize * values;
     let mut zeros = vec![0_u8; value * count as usize];
-    let mut attributes = no_attributes();
-    attributes.batch.keys = place(&mut keys);
-    attributes.batch.values = place(&mut zeros);
+    batch(bpf_cmd::BPF_MAP_UPDATE_BATCH, data, no_attributes(), (&mut keys, place(&mut zeros)));
+}
+
+/// A command about all elements of an array, with room for their keys and a place for their values.
+fn batch(what: bpf_cmd, data: &MapData, mut attributes: bpf_attr, (keys, values): (&mut [u32], u64)) {
+    let count = keys.len() as u32;
+    attributes.batch.keys = place(keys);
+    attributes.batch.values = values;
     attributes.batch.count = count;
     attributes.batch.map_fd = descriptor(data);
-    command(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attributes).expect("can be written");
-    assert_all(&attributes, count);
+    command(what, &mut attributes).expect("takes all elements");
+    // SAFETY: numbers, and the kernel has written the count.
+    assert_eq!(unsafe { attributes.batch.count }, count, "it has come to its end");
 }
 
 /// Deletes all elements of a hash table or a trie.
@@ -85,12 +86,6 @@ fn place<T>(elements: &mut [T]) -> u64 {
 
 fn descriptor(data: &MapData) -> u32 {
     data.fd().as_fd().as_raw_fd().cast_unsigned()
-}
-
-/// Asserts that a batch has come to its end.
-fn assert_all(attributes: &bpf_attr, count: u32) {
-    // SAFETY: numbers, and the kernel has written the count.
-    assert_eq!(unsafe { attributes.batch.count }, count);
 }
 
 fn no_attributes() -> bpf_attr {
