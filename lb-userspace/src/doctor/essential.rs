@@ -14,7 +14,7 @@ use crate::neighbours::{self, Interface};
 #[must_use]
 pub fn of_host(pins: &Pins) -> Vec<Finding> {
     let privileges = Privileges::read();
-    let who = privileges::check(privileges);
+    let who = privileges::check(&privileges);
     if !privileges.suffice() {
         // Nothing else can be seen.
         return vec![who];

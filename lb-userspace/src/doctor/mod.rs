@@ -42,7 +42,7 @@ use privileges::Privileges;
 /// at all that is the same for each.
 pub async fn examine(config: Option<&Path>, pins: &Pins, object: &[u8]) -> Vec<Finding> {
     let privileges = Privileges::read();
-    let mut findings = vec![privileges::check(privileges)];
+    let mut findings = vec![privileges::check(&privileges)];
     let (loaded, file) = configuration(config);
     let config = loaded.as_ref().map(|loaded| &loaded.config);
     let wanted = config.map_or(WantedMode::Auto, plan::mode);

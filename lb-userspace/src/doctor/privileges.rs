@@ -1,7 +1,6 @@
 //! Whether this process may do what xlb does.
 
-use std::fs;
-
+use caps::{CapSet, Capability, CapsHashSet};
 use nix::unistd::Uid;
 
 use super::Finding;
@@ -9,48 +8,39 @@ use super::Finding;
 /// The check's name.
 const NAME: &str = "privileges";
 
-/// What xlb cannot do without, by `linux/capability.h`.
-const NEEDED: [(&str, u32); 3] = [("CAP_BPF", 39), ("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13)];
-
-/// Gives what `CAP_BPF` gives.
-const SYS_ADMIN: u32 = 21;
+/// What xlb cannot do without.
+const NEEDED: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
 /// Who this process is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Privileges {
     pub is_root: bool,
-    /// Its effective capabilities; none where `/proc` does not tell.
-    pub capabilities: Option<u64>,
+    /// Its effective capabilities; none where the kernel does not tell.
+    pub capabilities: Option<CapsHashSet>,
 }
 
 impl Privileges {
     /// Those of this process.
     pub fn read() -> Self {
-        let status = fs::read_to_string("/proc/self/status").ok();
-        Self { is_root: Uid::effective().is_root(), capabilities: status.as_deref().and_then(effective) }
+        Self { is_root: Uid::effective().is_root(), capabilities: caps::read(None, CapSet::Effective).ok() }
     }
 
     /// Whether it may look at what only root may.
-    pub fn suffice(self) -> bool {
+    pub fn suffice(&self) -> bool {
         self.is_root && self.missing().is_empty()
     }
 
-    fn missing(self) -> Vec<&'static str> {
-        let Some(capabilities) = self.capabilities else { return Vec::new() };
-        let has = |bit: u32| capabilities >> bit & 1 == 1;
-        let lacks = |(name, bit): &(&str, u32)| !(has(*bit) || *name == "CAP_BPF" && has(SYS_ADMIN));
-        NEEDED.iter().filter(|capability| lacks(capability)).map(|(name, _)| *name).collect()
+    fn missing(&self) -> Vec<String> {
+        let Some(capabilities) = &self.capabilities else { return Vec::new() };
+        // What `CAP_BPF` gives, this gives, too.
+        let has_all = capabilities.contains(&Capability::CAP_SYS_ADMIN);
+        let has = |needed| capabilities.contains(needed) || *needed == Capability::CAP_BPF && has_all;
+        NEEDED.iter().filter(|needed| !has(needed)).map(ToString::to_string).collect()
     }
 }
 
-/// The effective capabilities in `/proc/PID/status` (proc(5)).
-fn effective(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
-}
-
 /// Whether they suffice.
-pub(super) fn check(privileges: Privileges) -> Finding {
+pub(super) fn check(privileges: &Privileges) -> Finding {
     if !privileges.is_root {
         let reason =
             "this is not root, who alone can start xlb, and see programs, firewall and others' sockets";
@@ -74,22 +64,21 @@ mod tests {
     use super::super::Severity::{Fatal, Ok};
     use super::*;
 
-    #[test]
-    fn all_capabilities_are_needed_that_the_kernel_asks_for() {
-        let result = |is_root, capabilities| check(Privileges { is_root, capabilities }).result;
-        assert_eq!(result(true, Some(u64::MAX)), Ok);
-        assert_eq!(result(true, None), Ok);
-        assert_eq!(result(false, Some(u64::MAX)), Fatal);
-        assert_eq!(result(true, Some(!(1 << 12))), Fatal);
-        // Before Linux 5.8 it was all one.
-        assert_eq!(result(true, Some(!(1 << 39))), Ok);
-        let finding = check(Privileges { is_root: true, capabilities: Some(1 << 12) });
-        assert_eq!(finding.reason, "root, but without CAP_BPF, CAP_NET_RAW");
+    fn all_but(missing: Capability) -> CapsHashSet {
+        &caps::all() - &CapsHashSet::from([missing])
     }
 
     #[test]
-    fn the_capabilities_are_read_as_the_kernel_writes_them() {
-        assert_eq!(effective("Name:\txlb\nCapPrm:\t0\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
-        assert_eq!(effective(""), None);
+    fn all_capabilities_are_needed_that_the_kernel_asks_for() {
+        let result = |is_root, capabilities| check(&Privileges { is_root, capabilities }).result;
+        assert_eq!(result(true, Some(caps::all())), Ok);
+        assert_eq!(result(true, None), Ok);
+        assert_eq!(result(false, Some(caps::all())), Fatal);
+        assert_eq!(result(true, Some(all_but(Capability::CAP_NET_ADMIN))), Fatal);
+        // Before Linux 5.8 it was all one.
+        assert_eq!(result(true, Some(all_but(Capability::CAP_BPF))), Ok);
+        let alone = Some(CapsHashSet::from([Capability::CAP_NET_ADMIN]));
+        let finding = check(&Privileges { is_root: true, capabilities: alone });
+        assert_eq!(finding.reason, "root, but without CAP_BPF, CAP_NET_RAW");
     }
 }
