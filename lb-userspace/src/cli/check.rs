@@ -5,14 +5,14 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use super::Error;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, DEFAULT_FILE, Loaded};
 use crate::plan;
 
 /// Validate a configuration without touching the system.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/xlb/xlb.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     pub config: PathBuf,
 }
 

@@ -4,6 +4,7 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use crate::config::DEFAULT_FILE;
 use crate::dataplane::pins::Pins;
 use crate::doctor::{self, Severity};
 use crate::stats::Style;
@@ -24,12 +25,9 @@ pub struct Args {
     json: bool,
 }
 
-/// Where a configuration is looked for that is not named.
-const DEFAULT: &str = "/etc/xlb/xlb.toml";
-
 /// Prints the findings; warnings and worse are an error.
 pub fn run(args: &Args, pins: &Pins, object: &[u8]) -> Result<(), Error> {
-    let default = Some(Path::new(DEFAULT)).filter(|path| path.exists());
+    let default = Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists());
     let config = args.config.as_deref().or(default);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let findings = runtime.block_on(doctor::examine(config, pins, object));

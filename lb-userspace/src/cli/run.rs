@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Error;
-use crate::config::Loaded;
 use crate::config::model::OnStop;
+use crate::config::{DEFAULT_FILE, Loaded};
 use crate::dataplane::attach;
 use crate::dataplane::pins::Pins;
 use crate::{agent, plan, preflight};
@@ -17,7 +17,7 @@ use crate::{agent, plan, preflight};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "/etc/xlb/xlb.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
 
     /// What becomes of the data plane at the end, whatever the configuration says

@@ -39,6 +39,9 @@ pub use self::rate::Rate;
 use self::draft::Draft;
 use self::host::Claims;
 
+/// Where the configuration is that nobody names.
+pub const DEFAULT_FILE: &str = "/etc/xlb/xlb.toml";
+
 /// A valid configuration, and what is to be said about its file.
 #[derive(Debug)]
 pub struct Loaded {

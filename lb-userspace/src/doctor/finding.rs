@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::config::Problem;
+
 /// How bad a finding is, from the best to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +69,12 @@ impl Finding {
             None => (text, None),
         };
         Self { check, result, reason, remedy }
+    }
+
+    /// A problem of a configuration, by its file, line and key.
+    pub(crate) fn of_problem(check: &'static str, result: Severity, file: &str, problem: &Problem) -> Self {
+        let reason = format!("{file}:{}", problem.located());
+        Self { check, result, reason, remedy: Some(problem.remedy.clone()) }
     }
 
     /// The same finding with something to do about it.

@@ -25,6 +25,7 @@ mod system;
 use std::path::Path;
 
 use crate::config::{self, Config, Loaded, PortRange};
+use crate::dataplane;
 use crate::dataplane::attach::WantedMode;
 use crate::dataplane::object::Sizes;
 use crate::dataplane::pins::{Found, Pins};
@@ -47,11 +48,13 @@ pub async fn examine(config: Option<&Path>, pins: &Pins, object: &[u8]) -> Vec<F
     let config = loaded.as_ref().map(|loaded| &loaded.config);
     let wanted = config.map_or(WantedMode::Auto, plan::mode);
     findings.extend(kernel_checks(&Kernel::read(object, privileges.suffice(), wanted)));
-    findings.extend(host_checks(&Host::read(pins), config, pins, object));
+    let (found, agent) = (pins.find(), agent(pins));
+    let is_running = agent.is_some() || matches!(found, Ok(Found::DataPlane));
+    findings.extend(host_checks(&Host::read(pins), config, is_running, object));
     if privileges.suffice() && config.is_none_or(|config| config.host_clients) {
         findings.extend(kernel::features(&[probe::host_clients(object)]));
     }
-    findings.push(data_plane(pins));
+    findings.push(data_plane(found, agent));
     findings.extend(file);
     match &loaded {
         Some(loaded) => findings.extend(site::checks(loaded, pins).await),
@@ -73,8 +76,7 @@ fn kernel_checks(kernel: &Kernel) -> Vec<Finding> {
     findings
 }
 
-fn host_checks(host: &Host, config: Option<&Config>, pins: &Pins, object: &[u8]) -> Vec<Finding> {
-    let is_running = matches!(pins.find(), Ok(Found::DataPlane)) || agent(pins).is_some();
+fn host_checks(host: &Host, config: Option<&Config>, is_running: bool, object: &[u8]) -> Vec<Finding> {
     let is_wanted = config.is_none_or(|config| config.host_clients);
     let configured = config.and_then(|config| config.cgroup.as_deref());
     let configured = configured.map(|path| host::Cgroup { path, is_cgroup2: system::is_cgroup2(path) });
@@ -106,23 +108,22 @@ fn sizes(config: Option<&Config>) -> Sizes {
 fn configuration(path: Option<&Path>) -> (Option<Loaded>, Vec<Finding>) {
     const NAME: &str = "configuration";
     let Some(path) = path else {
-        let reason = "none was named, and there is none at /etc/xlb/xlb.toml: only what is the same for each was \
-                      looked at";
+        let reason = format!(
+            "none was named, and there is none at {}: only what is the same for each was looked at",
+            config::DEFAULT_FILE
+        );
         return (None, vec![Finding::note(NAME, reason).with_remedy("`xlb doctor --config FILE`")]);
     };
     match Loaded::load(path) {
         Ok(loaded) => {
             let mut findings = vec![Finding::ok(NAME, format!("{} is valid", path.display()))];
-            findings.extend(loaded.warnings.iter().map(|problem| {
-                Finding::warning(NAME, format!("{}:{}", loaded.file(), problem.located()), &problem.remedy)
-            }));
+            let of = |problem| Finding::of_problem(NAME, Severity::Warning, loaded.file(), problem);
+            findings.extend(loaded.warnings.iter().map(of));
             (Some(loaded), findings)
         }
         Err(config::Error::Wrong(problems)) => {
-            let wrong = problems.iter().map(|problem| {
-                Finding::fatal(NAME, format!("{}:{}", problems.file(), problem.located()), &problem.remedy)
-            });
-            (None, wrong.collect())
+            let of = |problem| Finding::of_problem(NAME, Severity::Fatal, problems.file(), problem);
+            (None, problems.iter().map(of).collect())
         }
         Err(error) => (None, vec![Finding::of_error(NAME, Severity::Fatal, &error)]),
     }
@@ -135,13 +136,13 @@ fn agent(pins: &Pins) -> Option<u32> {
 }
 
 /// What of xlb is there already.
-fn data_plane(pins: &Pins) -> Finding {
+fn data_plane(found: Result<Found, dataplane::Error>, agent: Option<u32>) -> Finding {
     const NAME: &str = "data-plane";
-    match pins.find() {
+    match found {
         Err(error) => Finding::of_error(NAME, Severity::Note, &error),
         Ok(Found::Nothing) => Finding::ok(NAME, "none is there yet"),
         Ok(found) => {
-            if let Some(pid) = agent(pins) {
+            if let Some(pid) = agent {
                 return Finding::ok(NAME, format!("an agent runs (process {pid})"));
             }
             match found {

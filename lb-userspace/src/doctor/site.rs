@@ -8,7 +8,7 @@ use crate::config::{Claim, Config, HostFacts, Loaded};
 use crate::dataplane::attach::{self, Mode, choose};
 use crate::dataplane::pins::Pins;
 use crate::neighbours::{Interface, Merging};
-use crate::plan;
+use crate::{plan, preflight};
 
 pub(super) async fn checks(loaded: &Loaded, pins: &Pins) -> Vec<Finding> {
     let config = &loaded.config;
@@ -29,10 +29,7 @@ pub(super) async fn checks(loaded: &Loaded, pins: &Pins) -> Vec<Finding> {
 fn files(loaded: &Loaded) -> Vec<Finding> {
     const NAME: &str = "files";
     let Err(problems) = loaded.check_files() else { return Vec::new() };
-    let wrong = problems.iter().map(|problem| {
-        Finding::fatal(NAME, format!("{}:{}", loaded.file(), problem.located()), &problem.remedy)
-    });
-    wrong.collect()
+    problems.iter().map(|problem| Finding::of_problem(NAME, Fatal, loaded.file(), problem)).collect()
 }
 
 fn interface_checks(interface: &Interface, config: &Config, pins: &Pins) -> Vec<Finding> {
@@ -69,10 +66,7 @@ fn host_facts(loaded: &Loaded, facts: io::Result<HostFacts>) -> Vec<Finding> {
     const NAT_PORTS: &str = "nat-ports";
     let facts = match facts {
         Ok(facts) => facts,
-        Err(error) => {
-            let reason = format!("cannot ask the host for its addresses and ports: {error}");
-            return vec![Finding::fatal(ADDRESSES, reason, "is /proc mounted?")];
-        }
+        Err(error) => return vec![Finding::of_error(ADDRESSES, Fatal, &preflight::Error::Facts(error))],
     };
     let disagreements = loaded.disagreements(&facts);
     let agrees = |claim| disagreements.iter().all(|(about, _)| *about != claim);
@@ -89,7 +83,7 @@ fn host_facts(loaded: &Loaded, facts: io::Result<HostFacts>) -> Vec<Finding> {
             Claim::Server => "route",
             Claim::NatPorts => NAT_PORTS,
         };
-        Finding::fatal(name, format!("{}:{}", loaded.file(), problem.located()), &problem.remedy)
+        Finding::of_problem(name, Fatal, loaded.file(), problem)
     }));
     findings
 }
