@@ -4,17 +4,19 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::process::Stdio;
 
+use aya::Ebpf;
 use lb_lab::echo::Client;
 use lb_lab::http::Session;
 use lb_lab::{Balancer, Lab, Result, Topology, Xlb};
 use serde_json::Value;
-use xlb::config::Loaded;
-use xlb::dataplane::attach::{self, Mode, Trial};
+use tokio::runtime::Runtime;
+use xlb::config::{Config, Loaded};
+use xlb::dataplane::attach::{self, Mode, Stay, Trial, WantedMode};
 use xlb::dataplane::object::{self, XLB};
 use xlb::dataplane::pins::{Found, Pins};
 use xlb::dataplane::status::Status;
 use xlb::neighbours::Interface;
-use xlb::plan;
+use xlb::{plan, preflight};
 
 use crate::agent::has_traces;
 use crate::filter::{program_in, shown};
@@ -253,6 +255,42 @@ fn clients_on_this_host_are_on_trial_too() -> Result<()> {
     Ok(())
 }
 
+/// The kernel lets go of a killed agent's link when it has the time; until then this process has one.
+#[test]
+fn a_start_right_after_a_killed_trial_knows_the_program_for_its_own() -> Result<()> {
+    let lab = lab(Topology::default());
+    let xlb = xlb(&lab);
+    let config = config(&lab, "native").to_toml();
+    on_trial(&lab, "native", &LONG)?.kill()?;
+    lb_lab::wait::until("the interface to be free", || has_no_program(&lab).then_some(()))?;
+    lab.balancer.inside(|| {
+        let (config, pins) = (parse(&config), Pins::new(xlb.pins()));
+        let mut ebpf = load(&pins, &config, Mode::Native);
+        let wanted = WantedMode::Only(Mode::Native);
+        let attached = attach::attach(&mut ebpf, &interface(), wanted, &pins, Stay::OnTrial);
+        let (_, held) = attached.expect("the interface is free");
+        assert_eq!(pins.find().expect("there are pins"), Found::Ruins);
+        let fit = runtime().block_on(preflight::check(&config, &pins, XLB));
+        assert!(fit.is_ok(), "{fit:?}");
+        drop(held);
+    });
+    Ok(())
+}
+
+/// Whether the balancer's interface has no program in XDP.
+fn has_no_program(lab: &Lab) -> bool {
+    lab.balancer.inside(|| interface().xdp.is_none())
+}
+
+/// What becomes of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Dropped,
+    /// It was to be kept, and the program that is to take its place was not there.
+    NotKept,
+    Kept,
+}
+
 /// Before Linux 6.6 a filter holds the program, which leaves with nobody. The kernel that runs the tests
 /// has links, so this process is the agent.
 #[test]
@@ -261,22 +299,22 @@ fn a_filter_on_trial_does_nothing_without_its_agent() -> Result<()> {
     stage.take_balancer().kill()?;
     let (lab, xlb) = (&stage.lab, xlb(&stage.lab));
     let pins = Pins::new(xlb.pins());
-    for is_kept in [false, true] {
-        let mut trial = lab.balancer.inside(|| Some(filter_on_trial(&pins, &config(lab, "tc").to_toml())));
-        assert!(shown(&lab.balancer, "ingress")?.0.contains("xlb_tc_trial"));
-        assert!(answers(lab));
-        assert_eq!(lab.balancer.inside(|| pins.find()).expect("there are pins"), Found::Ruins);
-        let trial = trial.take().expect("it was put there");
-        if is_kept {
-            lab.balancer.inside(|| keep(trial, &pins));
+    let found = || lab.balancer.inside(|| pins.find()).expect("there are pins");
+    for fate in [Fate::Dropped, Fate::NotKept, Fate::Kept] {
+        let trial = lab.balancer.inside(|| filter_on_trial(&pins, &config(lab, "tc").to_toml()));
+        assert!(shown(&lab.balancer, "ingress")?.0.contains("xlb_tc_trial"), "{fate:?}");
+        assert!(answers(lab), "{fate:?}");
+        assert_eq!(found(), Found::Ruins);
+        lab.balancer.inside(|| meet(fate, trial, &pins));
+        if fate == Fate::Kept {
             assert!(program_in(&lab.balancer)?.is_some(), "the real program is in the filter");
-            assert_eq!(lab.balancer.inside(|| pins.find()).expect("there are pins"), Found::DataPlane);
+            assert_eq!(found(), Found::DataPlane);
             assert!(answers(lab));
         } else {
-            drop(trial);
             // Some time later the kernel empties the table.
             lb_lab::wait::until("frames to pass", || (!answers(lab)).then_some(()))?;
             assert!(shown(&lab.balancer, "ingress")?.0.contains("xlb_tc_trial"), "the filter itself stays");
+            assert_eq!(found(), Found::Ruins, "{fate:?}");
         }
     }
     xlb.output(["detach", "--now"])?;
@@ -287,22 +325,43 @@ fn a_filter_on_trial_does_nothing_without_its_agent() -> Result<()> {
 
 /// Puts a filter on trial in place of what is attached.
 fn filter_on_trial(pins: &Pins, config: &str) -> Trial {
-    let config = Loaded::parse("xlb.toml", config).expect("is valid").config;
-    let mut ebpf = pins.load(XLB, plan::sizes(&config)).expect("the maps fit");
-    object::load_program(&mut ebpf, Mode::Tc.program()).expect("the verifier takes it");
+    let mut ebpf = load(pins, &parse(config), Mode::Tc);
     let trial = Trial::in_filter(&mut ebpf, &interface(), pins).expect("the kernel takes a filter");
-    pins.pin_program(&mut ebpf, Mode::Tc.program()).expect("can be pinned");
     pins.remove_link("link").expect("can be removed");
     trial
 }
 
-fn keep(trial: Trial, pins: &Pins) {
-    trial.keep(&interface(), pins).expect("the kernel replaces the program");
+fn meet(fate: Fate, trial: Trial, pins: &Pins) {
     let interface = interface();
-    assert_eq!(attach::find(pins, &interface).expect("can be looked for"), Some(Mode::Tc));
+    match fate {
+        Fate::Dropped => drop(trial),
+        Fate::NotKept => {
+            fs::remove_file(pins.directory().join(Mode::Tc.program())).expect("can be removed");
+            trial.keep(&interface, pins).expect_err("there is nothing to keep");
+        }
+        Fate::Kept => {
+            trial.keep(&interface, pins).expect("the kernel replaces the program");
+            assert_eq!(attach::find(pins, &interface).expect("can be looked for"), Some(Mode::Tc));
+        }
+    }
+}
+
+fn parse(config: &str) -> Config {
+    Loaded::parse("xlb.toml", config).expect("is valid").config
+}
+
+/// The object over the maps that are pinned, with the program of a mode loaded and pinned.
+fn load(pins: &Pins, config: &Config, mode: Mode) -> Ebpf {
+    let mut ebpf = pins.load(XLB, plan::sizes(config)).expect("the maps fit");
+    object::load_program(&mut ebpf, mode.program()).expect("the verifier takes it");
+    pins.pin_program(&mut ebpf, mode.program()).expect("can be pinned");
+    ebpf
 }
 
 fn interface() -> Interface {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("builds");
-    runtime.block_on(Interface::lookup("eth0")).expect("is there")
+    runtime().block_on(Interface::lookup("eth0")).expect("is there")
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("builds")
 }
