@@ -1,12 +1,13 @@
 //! The agent and the command line of `xlb`, a layer-4 TCP load balancer that forwards in the kernel.
 //!
 //! [`config`] says what is wanted; [`plan`] and [`control`] turn it into the contents of the maps;
-//! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`]
-//! serves the clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a
-//! data plane, with or without an agent, [`stats`] shows it, [`top`] shows it as it changes, [`why`] explains
-//! its connections, [`trace`] follows its packets, [`monitor`] keeps an eye on it, `web` serves that, and
-//! [`selftest`] tries it. [`doctor`] says what a host lacks, and [`preflight`] refuses by it. [`socket`] is how others talk to a running agent. [`reset`] ends the connections of dead
-//! servers, [`sweep`] forgets those that expired, [`log`] writes a line for each.
+//! [`dataplane`] is the kernel's side; [`health`] and [`neighbours`] watch the servers; [`local`] serves the
+//! clients on the balancer's own host; [`agent`] runs them together. [`observe`] reads a data plane, with or
+//! without an agent, [`stats`] shows it, [`top`] shows it as it changes, [`why`] explains its connections,
+//! [`trace`] follows its packets, [`monitor`] keeps an eye on it, `web` serves that, and [`selftest`] tries
+//! it. [`doctor`] says what a host lacks, and [`preflight`] refuses by it. [`socket`] is how others talk to a
+//! running agent. [`reset`] ends the connections of dead servers, [`sweep`] forgets those that expired,
+//! [`log`] writes a line for each.
 
 pub mod agent;
 mod census;

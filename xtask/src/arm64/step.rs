@@ -9,10 +9,11 @@ use crate::{cargo, test::Layer};
 
 /// The end-to-end tests that say something about a kernel. The others are about the agent, which is the same
 /// program on all of them.
-const END_TO_END: [&str; 20] = [
+const END_TO_END: [&str; 21] = [
     "agent::an_agent_that_is_asked_to_end",
     "agent::what_a_killed_agent_has_left_is_adopted",
     "confirmation::a_filter_on_trial",
+    "confirmation::a_start_right_after",
     "confirmation::nothing_forwards",
     "doctor::",
     "every_client::every_kind_of_client_is_balanced_at_once_in_tc",
