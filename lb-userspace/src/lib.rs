@@ -27,6 +27,7 @@ pub mod neighbours;
 mod netlink;
 pub mod numbering;
 pub mod observe;
+mod os_error;
 pub mod plan;
 pub mod preflight;
 mod privileges;

@@ -4,7 +4,6 @@
 //! thread. There the kernel may load modules (`sch_ingress`, `veth`), as it would for `xlb run`.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::thread;
 
@@ -23,6 +22,7 @@ use crate::dataplane::object::{self, Sizes};
 use crate::dataplane::ticker;
 use crate::local::programs as local;
 use crate::neighbours;
+use crate::os_error;
 
 const JIT: &str = "/proc/sys/net/core/bpf_jit_enable";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -88,7 +88,7 @@ fn mmapable() -> Tried {
     match Array::<_, u32>::create(1, BPF_F_MMAPABLE) {
         Ok(_) => Tried::There,
         Err(error) => {
-            let errno = source_errno(&error);
+            let errno = os_error::number(&error);
             if errno == Some(libc::EINVAL) { Tried::Missing } else { Tried::Unknown(error.to_string()) }
         }
     }
@@ -101,18 +101,6 @@ fn tried<E: std::error::Error>(outcome: Result<bool, E>) -> Tried {
         Ok(false) => Tried::Missing,
         Err(error) => Tried::Unknown(error.to_string()),
     }
-}
-
-/// The system's error at the bottom of another.
-fn source_errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
-    let mut source = Some(error);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return error.raw_os_error();
-        }
-        source = error.source();
-    }
-    None
 }
 
 /// What has to be attached, or entered somewhere, to be tried.
@@ -147,7 +135,7 @@ fn ingress() -> Tried {
     }
     match qdisc_add_clsact("lo") {
         Ok(()) => Tried::There,
-        Err(error) if source_errno(&error) == Some(libc::ENOENT) => Tried::Missing,
+        Err(error) if os_error::number(&error) == Some(libc::ENOENT) => Tried::Missing,
         Err(error) => Tried::Unknown(error.to_string()),
     }
 }
@@ -185,7 +173,7 @@ pub(super) fn host_clients(object: &[u8]) -> Feature {
     };
     let outcome = match load() {
         Ok(()) => Tried::There,
-        Err(error) if source_errno(&error) == Some(libc::EINVAL) => Tried::Missing,
+        Err(error) if os_error::number(&error) == Some(libc::EINVAL) => Tried::Missing,
         Err(error) => Tried::Unknown(error.to_string()),
     };
     Feature { name: "programs for clients on this host", option: CGROUP, is_essential: false, outcome }

@@ -9,7 +9,6 @@ mod tcx;
 mod trial;
 
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use aya::Ebpf;
@@ -24,6 +23,7 @@ use self::filter::Filter;
 use super::pins::{Hold, Pins};
 use super::{Error, object};
 use crate::neighbours::{Interface, XdpMode};
+use crate::os_error;
 
 pub use choice::{Choice, choose};
 pub use trial::{Stay, Trial};
@@ -311,7 +311,7 @@ impl AttachError {
     fn reason(&self) -> String {
         match self {
             Self::NotNative { interface, source } => {
-                let error = os_error(source).map_or_else(|| source.to_string(), ToString::to_string);
+                let error = os_error::find(source).map_or_else(|| source.to_string(), ToString::to_string);
                 format!("the driver of {interface} does not take a native program: {error}")
             }
             other => other.to_string(),
@@ -324,22 +324,10 @@ impl AttachError {
 /// kernel's own.
 fn is_unsupported(error: &ProgramError) -> bool {
     const KERNELS_OWN: [i32; 5] = [libc::EBUSY, libc::EEXIST, libc::EPERM, libc::ENODEV, libc::EBADF];
-    os_error(error).and_then(io::Error::raw_os_error).is_some_and(|errno| !KERNELS_OWN.contains(&errno))
+    os_error::number(error).is_some_and(|errno| !KERNELS_OWN.contains(&errno))
 }
 
 /// Whether the kernel has never heard of links in TC (before 6.6).
 fn has_no_tcx(error: &ProgramError) -> bool {
-    os_error(error).and_then(io::Error::raw_os_error) == Some(libc::EINVAL)
-}
-
-/// The system's error at the bottom of aya's.
-fn os_error(error: &ProgramError) -> Option<&io::Error> {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref() {
-            return Some(error);
-        }
-        source = error.source();
-    }
-    None
+    os_error::number(error) == Some(libc::EINVAL)
 }
