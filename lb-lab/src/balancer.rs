@@ -82,8 +82,14 @@ impl Xlb {
 
     /// The same with more arguments.
     pub fn start_with(&self, config: &str, arguments: &[&str]) -> Result<Balancer> {
+        let balancer = self.launch(config, arguments)?;
+        balancer.log().wait_for(READY)?;
+        Ok(balancer)
+    }
+
+    /// The same without waiting.
+    pub fn launch(&self, config: &str, arguments: &[&str]) -> Result<Balancer> {
         let agent = Process::spawn(self.agent(config)?.args(arguments))?;
-        agent.log().wait_for(READY)?;
         Ok(Balancer { xlb: self.clone(), agent })
     }
 

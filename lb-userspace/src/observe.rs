@@ -20,7 +20,7 @@ use crate::census::Census;
 use crate::clock;
 use crate::dataplane::Error;
 use crate::dataplane::maps::Maps;
-use crate::dataplane::pins::Pins;
+use crate::dataplane::pins::{Found, Pins};
 use crate::dataplane::status::{Admin, CheckStatus, FrontendStatus, ServerStatus, Status, StatusBoard};
 use crate::dataplane::ticker::Ticker;
 use crate::local;
@@ -29,6 +29,7 @@ use crate::stats::{self, Agent, Connection, Filter, Local, ServerState, Snapshot
 
 /// An opened data plane, as it was at one moment.
 pub struct Observer {
+    pins: Pins,
     maps: Maps,
     board: StatusBoard,
     ticker: Ticker,
@@ -51,7 +52,7 @@ impl Observer {
         let (maps, board) = pins.open()?;
         let ticker = pins.open_ticker()?;
         let (status, now_tick) = (board.read()?, ticker.now()?);
-        Ok(Self { maps, board, ticker, status, now: clock::monotonic(), now_tick })
+        Ok(Self { pins: pins.clone(), maps, board, ticker, status, now: clock::monotonic(), now_tick })
     }
 
     /// A number that changes whenever the agent publishes something.
@@ -153,7 +154,7 @@ impl Observer {
             interface: self.status.interface.clone(),
             mode: self.status.mode.clone(),
             mode_reason: self.status.mode_reason.clone(),
-            confirm_within: self.status.confirm_by.map(clock::until_millis),
+            confirm_within: self.confirm_within(),
             agent: self.agent(),
             frontends: frontends.map(|status| self.frontend(status, &present)).collect::<Result<_, _>>()?,
             servers: servers.map(|status| self.server(status, &present)).collect::<Result<_, _>>()?,
@@ -166,6 +167,13 @@ impl Observer {
             Snapshot::ABANDONED.clone_into(&mut snapshot.mode_reason);
         }
         Ok(snapshot)
+    }
+
+    /// How long a start may still wait for `xlb confirm`. The pins know best whether it does: an agent may have
+    /// been killed between them and the word about them.
+    fn confirm_within(&self) -> Option<Duration> {
+        let left = clock::until_millis(self.status.confirm_by?);
+        (!matches!(self.pins.find(), Ok(Found::DataPlane))).then_some(left)
     }
 
     fn memory(&self) -> BTreeMap<String, u64> {

@@ -62,7 +62,7 @@ impl Agent {
             ServerChange::EndSessions => self.end_connections(number, How::Killed),
         };
         let outcome = applied.and_then(|()| self.publish());
-        outcome.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })
+        outcome.map_err(|error| complaint(&error))
     }
 
     /// A server is UP or DOWN by the operator's word until its checks say otherwise.
@@ -107,6 +107,10 @@ impl Agent {
         let names: Vec<_> = servers.map(|server| format!("{}/{}", server.backend, server.name)).collect();
         format!("there is no server {backend}/{name}; there are: {}", names.join(", "))
     }
+}
+
+pub(super) fn complaint(error: &Error) -> Complaint {
+    Complaint { kind: error.kind(), text: error.to_string() }
 }
 
 /// The agent works in its environment: what does not fit that, or the running data plane, is the file.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::command::complaint;
 use super::serve::End;
 use super::{Agent, Error};
 use crate::clock;
@@ -72,11 +73,10 @@ impl Agent {
 
     /// What has begun on trial stays from now on.
     pub(super) async fn confirm(&mut self) -> Result<(), Complaint> {
-        if self.trial.is_none() {
-            return Err(Complaint::wrong("nothing waits to be confirmed: all that is attached stays"));
+        if let Some(refusal) = refusal(self.trial.as_ref()) {
+            return Err(refusal);
         }
-        let outcome = self.keep().await;
-        outcome.map_err(|error| Complaint { kind: error.kind(), text: error.to_string() })
+        self.keep().await.map_err(|error| complaint(&error))
     }
 
     /// What fails before anything is kept leaves the trial as it was. What fails later ends it: the kernel's
@@ -97,6 +97,16 @@ impl Agent {
     }
 }
 
+/// Why there is nothing to confirm, if so.
+fn refusal(trial: Option<&Trial>) -> Option<Complaint> {
+    match trial {
+        None => Some(Complaint::wrong("nothing waits to be confirmed: all that is attached stays")),
+        // Somebody else has asked just before, and the agent is about to end.
+        Some(trial) if trial.has_failed => Some(complaint(&Error::NotKept)),
+        Some(_) => None,
+    }
+}
+
 /// Waits until a trial is over, and tells how; for ever where there is none.
 pub(super) async fn over(trial: Option<&Trial>) -> End {
     let Some(trial) = trial else { return std::future::pending().await };
@@ -105,4 +115,19 @@ pub(super) async fn over(trial: Option<&Trial>) -> End {
     }
     sleep_until(trial.deadline).await;
     End::Unconfirmed(trial.window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Kind;
+
+    #[test]
+    fn what_has_failed_once_cannot_be_confirmed_any_more() {
+        let mut trial = Trial::begin(Duration::from_secs(60));
+        assert!(refusal(Some(&trial)).is_none());
+        trial.has_failed = true;
+        assert_eq!(refusal(Some(&trial)).map(|refusal| refusal.kind), Some(Kind::Unconfirmed));
+        assert_eq!(refusal(None).map(|refusal| refusal.kind), Some(Kind::Wrong));
+    }
 }

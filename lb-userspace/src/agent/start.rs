@@ -88,9 +88,9 @@ impl Agent {
         let pins = options.pins.clone();
         let begun = Self::try_begin(options, config, interface, claim, outputs, inputs).await;
         if begun.is_err() {
-            let program = pins.linked_program();
+            let programs = pins.programs();
             complain(pins.clear().map(drop).map_err(Error::from));
-            attach::until_detached(program, &interface.name).await;
+            attach::until_detached(&programs, &interface.name).await;
             complain(neighbours::release(&interface.name).await.map_err(Error::from));
         }
         begun
@@ -341,11 +341,11 @@ async fn clear_away(pins: &Pins, found: Found, interface: &Interface) -> Result<
         Found::DataPlane => warn!("taking down the data plane that is there; its connections end"),
     }
     let before = pins.open_board().and_then(|board| board.read()).unwrap_or_default();
-    let program = pins.linked_program();
+    let programs = pins.programs();
     pins.clear()?;
     let names = BTreeSet::from([interface.name.as_str(), before.interface.as_str()]);
     for name in names.into_iter().filter(|name| !name.is_empty()) {
-        attach::until_detached(program, name).await;
+        attach::until_detached(&programs, name).await;
         neighbours::release(name).await?;
     }
     Ok(())

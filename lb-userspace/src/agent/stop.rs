@@ -30,11 +30,13 @@ impl Agent {
 
     async fn remove(mut self) -> Result<(), Error> {
         let on_trial = self.trial.take();
-        let program = on_trial.as_ref().map_or_else(|| self.options.pins.linked_program(), Trial::program);
+        // The pins of one on trial may be what has failed.
+        let mut programs = self.options.pins.programs();
+        programs.extend(on_trial.as_ref().and_then(Trial::program));
         drop(on_trial);
         self.host_clients.let_go();
         let removed = self.options.pins.clear().map(drop).map_err(Error::from);
-        attach::until_detached(program, &self.config.interface).await;
+        attach::until_detached(&programs, &self.config.interface).await;
         let released = self.resolver.release().await.map_err(Error::from);
         // With the claim, the directory goes.
         drop(self.claim);

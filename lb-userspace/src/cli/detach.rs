@@ -60,12 +60,12 @@ async fn detach(args: &Args, pins: &Pins) -> Result<(), Error> {
     end_agent(&status).await?;
     // An agent that takes its data plane down itself has left nothing.
     let claim = pins.claim()?;
-    let program = pins.linked_program();
+    let programs = pins.programs();
     pins.clear()?;
     if let Some(closed) = closed {
         closed.for_good();
     }
-    attach::until_detached(program, &status.interface).await;
+    attach::until_detached(&programs, &status.interface).await;
     neighbours::release(&status.interface).await?;
     drop(claim);
     match left {

@@ -13,6 +13,7 @@ use lb_common::LAYOUT_VERSION;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::attach::Mode;
 use super::attach::filter::Filter;
 use super::maps::{Maps, NAMES};
 use super::object::{self, Sizes};
@@ -210,9 +211,16 @@ impl Pins {
         Ok(Hold::Link(PinnedLink::from_pin(self.directory.join(LINK))?.into()))
     }
 
-    /// The id of the program that a pinned link holds, if there is one.
+    /// The ids of the packet programs that are this data plane's: of the one that the pinned link holds, and
+    /// of those that are pinned themselves. No link tells of one that is on trial.
     #[must_use]
-    pub fn linked_program(&self) -> Option<u32> {
+    pub fn programs(&self) -> Vec<u32> {
+        let pinned = [Mode::Native, Mode::Tc].map(Mode::program).into_iter();
+        let pinned = pinned.filter_map(|name| Some(self.program_info(name).ok()?.id()));
+        self.linked_program().into_iter().chain(pinned).collect()
+    }
+
+    fn linked_program(&self) -> Option<u32> {
         let link: FdLink = PinnedLink::from_pin(self.directory.join(LINK)).ok()?.into();
         Some(link.info().ok()?.program_id())
     }

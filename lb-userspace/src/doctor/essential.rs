@@ -3,7 +3,7 @@
 use super::finding::Severity;
 use super::host::{self, Host};
 use super::privileges::{self, Privileges};
-use super::{Finding, interface, kernel, probe, site, system};
+use super::{Finding, interface, kernel, probe, system};
 use crate::dataplane::attach::WantedMode;
 use crate::dataplane::need;
 use crate::dataplane::object::Sizes;
@@ -34,7 +34,7 @@ pub fn of_sizes(sizes: Sizes, pins: &Pins, object: &[u8]) -> Vec<Finding> {
 /// What keeps it from being attached to an interface, where our own program may be already.
 #[must_use]
 pub fn of_interface(interface: &Interface, wanted: WantedMode, pins: &Pins) -> Vec<Finding> {
-    interface::essential(interface, wanted, site::ours(pins))
+    interface::essential(interface, wanted, &pins.programs())
 }
 
 /// There is no such interface, or none that frames can be sent by.

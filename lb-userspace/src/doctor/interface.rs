@@ -56,10 +56,10 @@ pub(super) fn driver(interface: &Interface) -> Finding {
 }
 
 /// Another's XDP program on it, beside which there can be no other.
-pub(super) fn other_xdp(interface: &Interface, wanted: WantedMode, ours: Option<u32>) -> Finding {
+pub(super) fn other_xdp(interface: &Interface, wanted: WantedMode, ours: &[u32]) -> Finding {
     const NAME: &str = "xdp-program";
     let name = &interface.name;
-    let other = interface.xdp.filter(|xdp| ours.is_none() || xdp.program != ours);
+    let other = interface.xdp.filter(|xdp| xdp.program.is_none_or(|program| !ours.contains(&program)));
     let Some(xdp) = other else {
         return Finding::ok(NAME, format!("no other XDP program is on {name}"));
     };
@@ -223,7 +223,7 @@ pub(super) fn candidate(interface: &Interface) -> Finding {
 }
 
 /// The findings that keep `xlb run` from starting.
-pub(super) fn essential(interface: &Interface, wanted: WantedMode, ours: Option<u32>) -> Vec<Finding> {
+pub(super) fn essential(interface: &Interface, wanted: WantedMode, ours: &[u32]) -> Vec<Finding> {
     [link(interface), other_xdp(interface, wanted, ours), mode(interface, wanted)]
         .into_iter()
         .filter(|finding| finding.result == Fatal)
@@ -283,15 +283,15 @@ pub(super) mod tests {
             interface.xdp = Some(AttachedXdp { program: Some(42), mode: XdpMode::Native });
             interface.has_native_xdp = Some(true);
         });
-        let result = |wanted, ours| other_xdp(&occupied, wanted, ours).result;
-        assert_eq!(result(WantedMode::Only(Mode::Native), None), Fatal);
-        assert_eq!(result(WantedMode::Only(Mode::Generic), Some(41)), Fatal);
-        assert_eq!(result(WantedMode::Only(Mode::Native), Some(42)), Ok);
-        assert_eq!(result(WantedMode::Only(Mode::Tc), None), Note);
-        assert_eq!(result(WantedMode::Auto, None), Note);
-        assert_eq!(other_xdp(&interface(), WantedMode::Auto, None).result, Ok);
-        assert_eq!(essential(&occupied, WantedMode::Only(Mode::Native), None).len(), 1);
-        assert_eq!(essential(&occupied, WantedMode::Auto, None).len(), 0);
+        let result = |wanted, ours: &[u32]| other_xdp(&occupied, wanted, ours).result;
+        assert_eq!(result(WantedMode::Only(Mode::Native), &[]), Fatal);
+        assert_eq!(result(WantedMode::Only(Mode::Generic), &[41]), Fatal);
+        assert_eq!(result(WantedMode::Only(Mode::Native), &[41, 42]), Ok);
+        assert_eq!(result(WantedMode::Only(Mode::Tc), &[]), Note);
+        assert_eq!(result(WantedMode::Auto, &[]), Note);
+        assert_eq!(other_xdp(&interface(), WantedMode::Auto, &[]).result, Ok);
+        assert_eq!(essential(&occupied, WantedMode::Only(Mode::Native), &[]).len(), 1);
+        assert_eq!(essential(&occupied, WantedMode::Auto, &[]).len(), 0);
     }
 
     #[test]

@@ -170,7 +170,7 @@ async fn candidates(pins: &Pins) -> Vec<Finding> {
         if let Ok(interface) = Interface::lookup(&name).await {
             findings.push(interface::candidate(&interface));
             findings.push(interface::driver(&interface));
-            findings.push(interface::other_xdp(&interface, WantedMode::Auto, site::ours(pins)));
+            findings.push(interface::other_xdp(&interface, WantedMode::Auto, &pins.programs()));
         }
     }
     findings

@@ -5,7 +5,7 @@ use std::io;
 use super::Severity::Fatal;
 use super::{Finding, interface, ports, processes, servers, system};
 use crate::config::{Claim, Config, HostFacts, Loaded};
-use crate::dataplane::attach::{self, Mode, choose};
+use crate::dataplane::attach::{self, choose};
 use crate::dataplane::pins::Pins;
 use crate::neighbours::{Interface, Merging};
 use crate::{plan, preflight};
@@ -40,7 +40,7 @@ fn interface_checks(interface: &Interface, config: &Config, pins: &Pins) -> Vec<
     let mut findings = vec![
         interface::link(interface),
         interface::driver(interface),
-        interface::other_xdp(interface, wanted, ours(pins)),
+        interface::other_xdp(interface, wanted, &pins.programs()),
     ];
     findings.extend(
         attach::others_in_tc(interface, pins).ok().map(|others| interface::other_tc(interface, others)),
@@ -52,12 +52,6 @@ fn interface_checks(interface: &Interface, config: &Config, pins: &Pins) -> Vec<
     findings.push(interface::mtu(interface, mode, system::machine().page));
     findings.extend(interface::strict_filter(&interface.name, interface::rp_filter(&interface.name)));
     findings
-}
-
-/// Our own XDP program, by its link or, while it is on trial, by its pin.
-pub(super) fn ours(pins: &Pins) -> Option<u32> {
-    let pinned = || pins.program_info(Mode::Native.program()).ok().map(|info| info.id());
-    pins.linked_program().or_else(pinned)
 }
 
 /// What the host does not agree with, and what it does.

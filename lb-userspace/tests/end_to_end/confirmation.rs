@@ -156,6 +156,8 @@ fn an_agent_outlives_whoever_reads_its_log() -> Result<()> {
         let status = board.read().expect("it can be read");
         board.write(&Status { confirm_by: Some(1), ..status }).expect("it can be written");
     });
+    let (document, text) = summary(&xlb)?;
+    assert!(document["mode"] == "native" && !text.contains("not attached"), "{text}");
     let adopter = xlb.start(&config(&lab, "native").to_toml())?;
     let (document, text) = summary(&xlb)?;
     assert!(document["confirm_within_ms"].is_null() && !text.contains("on trial"), "{text}");
@@ -257,23 +259,29 @@ fn clients_on_this_host_are_on_trial_too() -> Result<()> {
 
 /// The kernel lets go of a killed agent's link when it has the time; until then this process has one.
 #[test]
-fn a_start_right_after_a_killed_trial_knows_the_program_for_its_own() -> Result<()> {
+fn a_start_right_after_a_killed_trial_waits_for_its_own_program_to_leave() -> Result<()> {
     let lab = lab(Topology::default());
-    let xlb = xlb(&lab);
-    let config = config(&lab, "native").to_toml();
+    let _servers = Stage::servers(&lab)?;
+    let (xlb, text) = (xlb(&lab), config(&lab, "native").to_toml());
+    let (config, pins) = (parse(&text), Pins::new(xlb.pins()));
     on_trial(&lab, "native", &LONG)?.kill()?;
     lb_lab::wait::until("the interface to be free", || has_no_program(&lab).then_some(()))?;
-    lab.balancer.inside(|| {
-        let (config, pins) = (parse(&config), Pins::new(xlb.pins()));
+    let held = lab.balancer.inside(|| {
         let mut ebpf = load(&pins, &config, Mode::Native);
         let wanted = WantedMode::Only(Mode::Native);
         let attached = attach::attach(&mut ebpf, &interface(), wanted, &pins, Stay::OnTrial);
-        let (_, held) = attached.expect("the interface is free");
+        attached.expect("the interface is free").1
+    });
+    lab.balancer.inside(|| {
         assert_eq!(pins.find().expect("there are pins"), Found::Ruins);
         let fit = runtime().block_on(preflight::check(&config, &pins, XLB));
         assert!(fit.is_ok(), "{fit:?}");
-        drop(held);
     });
+    let agent = xlb.launch(&text, &[])?;
+    agent.log().wait_for("waiting until the kernel has let go of the program on eth0")?;
+    drop(held);
+    agent.log().wait_for("forwarding ")?;
+    assert!(agent.stop()?.success());
     Ok(())
 }
 

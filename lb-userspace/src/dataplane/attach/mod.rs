@@ -18,6 +18,7 @@ use aya::programs::xdp::XdpLink;
 use aya::programs::{
     LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode as XdpFlags,
 };
+use tracing::info;
 
 use self::filter::Filter;
 use super::pins::{Hold, Pins};
@@ -242,46 +243,38 @@ pub fn swap(ebpf: &mut Ebpf, interface: &Interface, mode: Mode, pins: &Pins) -> 
 /// How the pinned program is attached to an interface; none if it is not any more.
 pub fn find(pins: &Pins, interface: &Interface) -> Result<Option<Mode>, Error> {
     match pins.hold()? {
-        Hold::Link(link) => mode_of(link.info()?.program_id(), interface),
-        Hold::Nothing => find_on_trial(pins, interface),
+        Hold::Link(link) => mode_of(&[link.info()?.program_id()], interface),
+        Hold::Nothing => mode_of(&pins.programs(), interface),
         Hold::Filter(filter) => Ok(filter.is_on(interface)?.then_some(Mode::Tc)),
     }
 }
 
-/// The same of a program whose link is not pinned: all that tells of it is the program's own pin.
-fn find_on_trial(pins: &Pins, interface: &Interface) -> Result<Option<Mode>, Error> {
-    let programs = [Mode::Native, Mode::Tc].map(Mode::program).into_iter();
-    for program in programs.filter_map(|name| pins.program_info(name).ok()) {
-        if let Some(mode) = mode_of(program.id(), interface)? {
-            return Ok(Some(mode));
-        }
-    }
-    Ok(None)
-}
-
-/// How a program is attached to an interface by a link; none if it is not.
-pub fn mode_of(program: u32, interface: &Interface) -> Result<Option<Mode>, Error> {
-    match interface.xdp.filter(|xdp| xdp.program == Some(program)).map(|xdp| xdp.mode) {
+/// How one of these programs is attached to an interface by a link; none if none is.
+fn mode_of(programs: &[u32], interface: &Interface) -> Result<Option<Mode>, Error> {
+    let is_ours = |program: &u32| programs.contains(program);
+    match interface.xdp.filter(|xdp| xdp.program.as_ref().is_some_and(is_ours)).map(|xdp| xdp.mode) {
         Some(XdpMode::Native) => Ok(Some(Mode::Native)),
         Some(XdpMode::Generic) => Ok(Some(Mode::Generic)),
         Some(XdpMode::Hardware | XdpMode::Multiple) => Ok(None),
         None => {
-            let programs = tcx::programs(interface.index).map_err(Error::Filter)?;
-            Ok(programs.contains(&program).then_some(Mode::Tc))
+            let attached = tcx::programs(interface.index).map_err(Error::Filter)?;
+            Ok(attached.iter().any(is_ours).then_some(Mode::Tc))
         }
     }
 }
 
-/// Waits until a program is not on the interface any more, at most a second.
+/// Waits until none of these programs is on the interface any more, at most five seconds.
 ///
-/// Before Linux 6.18 the kernel lets go of a link some milliseconds after its last pin is gone, and
-/// tells nobody when. Whoever starts again at once would meet the old program.
-pub async fn until_detached(program: Option<u32>, name: &str) {
+/// Before Linux 6.18 the kernel lets go of a link some milliseconds after its last pin is gone, or its agent
+/// killed, and tells nobody when. Whoever starts again at once would meet the old program.
+pub async fn until_detached(programs: &[u32], name: &str) {
     const PAUSE: Duration = Duration::from_millis(10);
-    let Some(program) = program else { return };
-    for _ in 0..100 {
+    for round in 0..500 {
         match Interface::lookup(name).await {
-            Ok(interface) if matches!(mode_of(program, &interface), Ok(Some(_))) => {
+            Ok(interface) if matches!(mode_of(programs, &interface), Ok(Some(_))) => {
+                if round == 0 {
+                    info!("waiting until the kernel has let go of the program on {name}");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
             _ => return,
@@ -291,11 +284,10 @@ pub async fn until_detached(program: Option<u32>, name: &str) {
 
 /// How many programs of others are at an interface's ingress in TC, by links and in filters.
 pub fn others_in_tc(interface: &Interface, pins: &Pins) -> Result<usize, Error> {
-    let ours = pins.program_info(Mode::Tc.program()).ok().map(|info| info.id());
-    let linked = pins.linked_program();
-    let is_ours = |program: &&u32| Some(**program) == ours || Some(**program) == linked;
+    let ours = pins.programs();
     let programs = tcx::programs(interface.index).map_err(Error::Filter)?;
-    Ok(programs.len() - programs.iter().filter(is_ours).count() + filter::others(interface)?)
+    let linked = programs.iter().filter(|program| !ours.contains(program)).count();
+    Ok(linked + filter::others(interface)?)
 }
 
 fn failed(interface: &Interface, mode: Mode) -> impl FnOnce(ProgramError) -> AttachError {
