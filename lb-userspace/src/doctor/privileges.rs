@@ -9,7 +9,16 @@ use super::Finding;
 const NAME: &str = "privileges";
 
 /// What xlb cannot do without.
-const NEEDED: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
+const NEEDED: [Capability; 4] = [
+    Capability::CAP_BPF,
+    // Without it the verifier refuses the programs.
+    Capability::CAP_PERFMON,
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_NET_RAW,
+];
+
+/// Those of them that were a part of `CAP_SYS_ADMIN` before Linux 5.8, and still come with it.
+const ONCE_ALL_ONE: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_PERFMON];
 
 /// Who this process is.
 #[derive(Clone, Debug)]
@@ -32,9 +41,8 @@ impl Privileges {
 
     fn missing(&self) -> Vec<String> {
         let Some(capabilities) = &self.capabilities else { return Vec::new() };
-        // What `CAP_BPF` gives, this gives, too.
         let has_all = capabilities.contains(&Capability::CAP_SYS_ADMIN);
-        let has = |needed| capabilities.contains(needed) || *needed == Capability::CAP_BPF && has_all;
+        let has = |needed| capabilities.contains(needed) || has_all && ONCE_ALL_ONE.contains(needed);
         NEEDED.iter().filter(|needed| !has(needed)).map(ToString::to_string).collect()
     }
 }
@@ -75,10 +83,10 @@ mod tests {
         assert_eq!(result(true, None), Ok);
         assert_eq!(result(false, Some(caps::all())), Fatal);
         assert_eq!(result(true, Some(all_but(Capability::CAP_NET_ADMIN))), Fatal);
-        // Before Linux 5.8 it was all one.
         assert_eq!(result(true, Some(all_but(Capability::CAP_BPF))), Ok);
+        assert_eq!(result(true, Some(all_but(Capability::CAP_PERFMON))), Ok);
         let alone = Some(CapsHashSet::from([Capability::CAP_NET_ADMIN]));
         let finding = check(&Privileges { is_root: true, capabilities: alone });
-        assert_eq!(finding.reason, "root, but without CAP_BPF, CAP_NET_RAW");
+        assert_eq!(finding.reason, "root, but without CAP_BPF, CAP_PERFMON, CAP_NET_RAW");
     }
 }
