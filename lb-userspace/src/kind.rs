@@ -12,7 +12,7 @@ pub enum Kind {
     Wrong = 2,
     /// The environment is not one to work in; nothing was changed.
     Environment = 3,
-    /// A start was not confirmed in time, and has taken back what it had done.
+    /// A start was not confirmed in time, or could not be kept, and has taken back what it had done.
     Unconfirmed = 4,
 }
 

@@ -31,7 +31,7 @@ pub struct Args {
     /// Take all down again unless `xlb confirm` comes within this time, from 1s to 1d
     ///
     /// For a host that a mistake could cut off: whatever ends the agent meanwhile, nothing stays attached.
-    /// Without a confirmation it ends with exit code 4.
+    /// Without a confirmation it ends with exit code 4; so it does if what was confirmed cannot be kept.
     #[arg(long, value_name = "TIME", value_parser = window)]
     confirm: Option<Duration>,
 
