@@ -62,6 +62,8 @@ impl Apt {
 /// know of it.
 pub fn emulator(folder: &Path) -> Result<PathBuf> {
     let folder = folder.join("emulator");
+    // As above.
+    let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     let script = "apt-get download qemu-user-static && dpkg-deb --extract qemu-user-static_*.deb .";
     process::run(Command::new("sh").args(["-c", script]).current_dir(&folder))?;

@@ -6,7 +6,7 @@ use std::{
     env::consts,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -93,8 +93,9 @@ fn lintian(package: &Path) -> Result<()> {
 
 /// Prints what systemd thinks of a unit's sandbox, and fails if it is above the bound.
 fn exposure(unit: &Path) -> Result<()> {
-    let command = Command::new("systemd-analyze").args(["security", "--offline=true"]).arg(unit).output();
-    let text = command.context("cannot run systemd-analyze")?.stdout;
+    let mut command = Command::new("systemd-analyze");
+    let output = command.args(["security", "--offline=true"]).arg(unit).stderr(Stdio::inherit()).output();
+    let text = output.context("cannot run systemd-analyze")?.stdout;
     let text = String::from_utf8_lossy(&text);
     let verdict = text
         .lines()

@@ -5,9 +5,10 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lb_toolchain::Workspace;
 use serde_json::Value;
 
@@ -20,8 +21,9 @@ const FILES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"
 pub fn collect(workspace: &Workspace, target: &str) -> Result<String> {
     let mut command = cargo::command(workspace);
     command.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", target]);
-    let metadata: Value =
-        serde_json::from_slice(&command.output().context("cannot run cargo metadata")?.stdout)?;
+    let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo metadata")?;
+    ensure!(output.status.success(), "cargo metadata failed");
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let libraries = libraries(&metadata);
     let mut list = String::from("The program xlb contains these libraries, under these licences:\n\n");
     let mut texts = BTreeMap::<String, Vec<String>>::new();

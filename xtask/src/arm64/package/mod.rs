@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lb_toolchain::Workspace;
 
 use super::{Args, guest::Guest, image, packages, report::Report, root::Root};
@@ -35,7 +35,10 @@ const UPGRADE: &str = concat!(env!("CARGO_PKG_VERSION"), "+1");
 /// Builds the package twice, boots, passes on what the guest prints, and fails if a test did.
 pub fn test(workspace: &Workspace, args: &Args) -> Result<Tally> {
     setup::ensure(workspace, &[Need::Guest, Need::Debian])?;
-    let debs = [deb::pack(workspace, true, None)?, deb::pack(workspace, true, Some(UPGRADE))?];
+    let debs = [
+        ("first.deb", deb::pack(workspace, true, None)?),
+        ("upgrade.deb", deb::pack(workspace, true, Some(UPGRADE))?),
+    ];
     let folder = workspace.root().join("target/arm64");
     let root = Root::unpack(&folder.join("root"), &args.kernel)?;
     let image = pack(&folder.join("package.cpio"), &root, &debian(&folder)?, &debs)?;
@@ -59,7 +62,7 @@ fn debian(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Packs the system, and over it the kernel's modules, the packages and the test.
-fn pack(path: &Path, root: &Root, debian: &Path, debs: &[PathBuf]) -> Result<PathBuf> {
+fn pack(path: &Path, root: &Root, debian: &Path, debs: &[(&str, PathBuf)]) -> Result<PathBuf> {
     let overlay = path.with_extension("overlay");
     let _ = fs::remove_dir_all(&overlay);
     let units = overlay.join("etc/systemd/system");
@@ -71,8 +74,8 @@ fn pack(path: &Path, root: &Root, debian: &Path, debs: &[PathBuf]) -> Result<Pat
     symlink("../xlb-guest.service", units.join("multi-user.target.wants/xlb-guest.service"))?;
     // It would wait for a device that nobody announces: there is no udev.
     symlink("/dev/null", units.join("serial-getty@.service"))?;
-    for deb in debs {
-        image::copy(deb, &overlay.join("payload").join(deb.file_name().context("a package has a name")?))?;
+    for (name, deb) in debs {
+        image::copy(deb, &overlay.join("payload").join(name))?;
     }
     fs::copy(debian, path)?;
     let mut archive = File::options().append(true).open(path)?;
