@@ -18,10 +18,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     // Tests that need root are no part of a plain `cargo test`, nor therefore of "all targets".
     let root_targets = Layer::value_variants().iter().filter_map(|layer| layer.root_target());
     let selection: Vec<_> = root_targets.flat_map(|target| ["--test", target]).collect();
-    clippy(
-        workspace,
-        &[&["--package", "lb-userspace", "--bins"], &TEST_BUILDS[..], selection.as_slice()].concat(),
-    )?;
+    clippy(workspace, &[&["--workspace", "--bins"], &TEST_BUILDS[..], selection.as_slice()].concat())?;
     ebpf_warnings(workspace)?;
     dependencies(workspace)
 }

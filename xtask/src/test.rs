@@ -27,6 +27,9 @@ const IN_TC: (&str, &str) = ("XLB_ENTRY", "tc");
 const FRAME_TESTS: [&str; 10] =
     ["answers", "arbitrary", "fuzz", "histories", "icmp", "long::", "mss", "nat::", "refusal", "rewrites"];
 
+/// What most layers are chosen from.
+const ALL_BUT_THE_LAB: [&str; 3] = ["--workspace", "--exclude", "lb-lab"];
+
 /// Lets cargo build what only the end-to-end tests need.
 pub const TEST_BUILDS: [&str; 2] = ["--features", "lb-userspace/test-builds"];
 
@@ -75,9 +78,9 @@ impl Layer {
 
     fn select(self, cargo: &mut Command) {
         match self.root_target() {
-            Some(target) => cargo.args(["--package", "lb-userspace", "--test", target]),
             None if self == Self::Lab => cargo.args(["--package", "lb-lab"]),
-            None => cargo.args(["--workspace", "--exclude", "lb-lab"]),
+            // Of one package alone cargo would build the dependencies once more, with fewer features.
+            target => cargo.args(ALL_BUT_THE_LAB).args(target.iter().flat_map(|target| ["--test", target])),
         };
     }
 
