@@ -4,12 +4,12 @@
 use std::{
     env,
     error::Error,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use lb_toolchain::{Build, Toolchain, Workspace};
+use lb_toolchain::{Object, Objects, Toolchain, Workspace};
 
 /// Features of `lb-ebpf`, each of which makes another object of the product for tests alone:
 /// `changed.bpf.o` in `OUT_DIR`, and so on.
@@ -32,31 +32,22 @@ fn embed() -> Result<(), Box<dyn Error>> {
     for input in toolchain.inputs(&workspace) {
         println!("cargo::rerun-if-changed={}", input.display());
     }
-    let target = out.join("target");
-    let build = toolchain.build(&workspace, &target)?;
-    warn(&build);
-    for object in build.executables {
-        keep(&object.path, &out, &object.name)?;
-    }
+    keep(&toolchain.build(&workspace)?, &out, |object| &object.name)?;
     if env::var_os("CARGO_FEATURE_TEST_BUILDS").is_some() {
         for feature in TEST_BUILDS {
-            let build = toolchain.build_variant(&workspace, &target, feature)?;
-            warn(&build);
-            let [object] = &build.executables[..] else { return Err("a variant is one object".into()) };
-            keep(&object.path, &out, feature)?;
+            keep(&toolchain.build_variant(&workspace, feature)?, &out, |_| feature)?;
         }
     }
     Ok(())
 }
 
-fn warn(build: &Build) {
-    for line in build.warnings.iter().flat_map(|warning| warning.lines()) {
+/// Passes on the compiler's warnings, and puts objects where the sources include them from.
+fn keep<'o>(built: &'o Objects, out: &Path, name: impl Fn(&'o Object) -> &'o str) -> io::Result<()> {
+    for line in built.warnings.iter().flat_map(|warning| warning.lines()) {
         println!("cargo::warning={line}");
     }
-}
-
-/// Puts an object where the sources include it from.
-fn keep(object: &Path, out: &Path, name: &str) -> Result<(), Box<dyn Error>> {
-    let object = lb_toolchain::without_debug_information(&fs::read(object)?)?;
-    Ok(fs::write(out.join(name).with_extension("bpf.o"), object)?)
+    for object in &built.objects {
+        fs::write(out.join(name(object)).with_extension("bpf.o"), &object.bytes)?;
+    }
+    Ok(())
 }

@@ -38,6 +38,24 @@ pub enum Error {
         reason: io::Error,
     },
 
+    /// A file of a build cannot be made or read.
+    #[error("{path}: {reason}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
+
+    /// What was built is no object, or none that can be written again.
+    #[error("cannot take the debug information out of {path}: {reason}", path = path.display())]
+    Strip {
+        /// The object.
+        path: PathBuf,
+        /// Why.
+        reason: object::build::Error,
+    },
+
     /// cargo said no; its compiler errors are in the text.
     #[error("`{program}` failed\n{errors}")]
     Failed {

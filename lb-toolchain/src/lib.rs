@@ -18,6 +18,6 @@ pub use build::{Build, Executable};
 pub use error::Error;
 pub use installation::Installation;
 pub use linker::Linker;
-pub use strip::without_debug_information;
+pub use object::{Object, Objects};
 pub use toolchain::{Compiler, Toolchain};
 pub use workspace::Workspace;

@@ -1,8 +1,12 @@
 //! Builds the eBPF objects.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Command,
+};
 
-use crate::{Build, Error, Toolchain, Workspace};
+use crate::{Build, Error, Executable, Toolchain, Workspace, strip::without_debug_information};
 
 /// Little-endian eBPF: the byte order of every machine that the balancer runs on.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
@@ -24,27 +28,50 @@ const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
 ];
 
+/// An eBPF object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The name of its binary target in `lb-ebpf`.
+    pub name: String,
+    /// The file, without what only a debugger reads.
+    pub bytes: Vec<u8>,
+}
+
+/// What came of a build.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Objects {
+    /// All of them.
+    pub objects: Vec<Object>,
+    /// The compiler's warnings, as it renders them.
+    pub warnings: Vec<String>,
+}
+
 impl Toolchain {
     /// Builds every binary target of `lb-ebpf`, always for release: the verifier takes no other.
-    ///
-    /// The executables of the outcome are the objects, named as the targets are. `target_dir` must
-    /// not be that of a cargo that is waiting for this one.
-    pub fn build(&self, workspace: &Workspace, target_dir: &Path) -> Result<Build, Error> {
-        Build::run(self.command(workspace, target_dir).arg("--bins"))
+    pub fn build(&self, workspace: &Workspace) -> Result<Objects, Error> {
+        self.run(workspace, &["--bins"])
     }
 
     /// Builds the product's object with a feature of `lb-ebpf` that exists for tests.
+    pub fn build_variant(&self, workspace: &Workspace, feature: &str) -> Result<Objects, Error> {
+        self.run(workspace, &["--bin", PRODUCT, "--features", feature])
+    }
+
+    /// Builds in a folder that all builds of this tree share, for whatever machine: the objects are the same.
     ///
-    /// It takes the place of the product's in `target_dir`: what [`Self::build`] has left there is
-    /// gone.
-    pub fn build_variant(
-        &self,
-        workspace: &Workspace,
-        target_dir: &Path,
-        feature: &str,
-    ) -> Result<Build, Error> {
-        let mut command = self.command(workspace, target_dir);
-        Build::run(command.args(["--bin", PRODUCT, "--features", feature]))
+    /// Variants of an object have one place there. So whoever builds has the folder for itself until it has read
+    /// what it has built.
+    fn run(&self, workspace: &Workspace, selection: &[&str]) -> Result<Objects, Error> {
+        let folder = workspace.root().join("target/ebpf");
+        let _lock = locked(&folder)?;
+        let Build { executables, warnings, .. } =
+            Build::run(self.command(workspace, &folder).args(selection))?;
+        let objects = executables.into_iter().map(|Executable { name, path }| {
+            let bytes = fs::read(&path).map_err(|reason| Error::File { path: path.clone(), reason })?;
+            let bytes = without_debug_information(&bytes).map_err(|reason| Error::Strip { path, reason })?;
+            Ok(Object { name, bytes })
+        });
+        Ok(Objects { objects: objects.collect::<Result<_, _>>()?, warnings })
     }
 
     fn command(&self, workspace: &Workspace, target_dir: &Path) -> Command {
@@ -68,4 +95,16 @@ impl Toolchain {
             "-Ctarget-feature=+allows-misaligned-mem-access".into(),
         ]
     }
+}
+
+/// Makes a folder, and waits until nobody else builds in it.
+fn locked(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("xlb.lock");
+    let lock = || {
+        fs::create_dir_all(folder)?;
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    lock().map_err(|reason| Error::File { path: path.clone(), reason })
 }

@@ -30,9 +30,8 @@ fn clippy(workspace: &Workspace, targets: &[&str]) -> Result<()> {
 
 /// Clippy sees the eBPF programs as they compile for the host; their own target may differ.
 fn ebpf_warnings(workspace: &Workspace) -> Result<()> {
-    let target_dir = workspace.root().join("target/ebpf");
-    let build = Toolchain::find(workspace)?.build(workspace, &target_dir)?;
-    ensure!(build.warnings.is_empty(), "the eBPF programs have warnings:\n{}", build.warnings.concat());
+    let warnings = Toolchain::find(workspace)?.build(workspace)?.warnings;
+    ensure!(warnings.is_empty(), "the eBPF programs have warnings:\n{}", warnings.concat());
     Ok(())
 }
 
