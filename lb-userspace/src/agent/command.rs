@@ -109,6 +109,7 @@ impl Agent {
     }
 }
 
+/// A failure, for whoever has asked.
 pub(super) fn complaint(error: &Error) -> Complaint {
     Complaint { kind: error.kind(), text: error.to_string() }
 }
