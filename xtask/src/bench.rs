@@ -100,9 +100,11 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<()> {
 fn bench(workspace: &Workspace, name: &str, debug: bool) -> Command {
     let mut cargo = cargo::command(workspace);
     cargo.args(privilege::cargo_runner());
-    cargo.args(["bench", "--package", "lb-userspace", "--bench", name]);
+    cargo.args(["bench", "--bench", name]);
     if debug {
-        cargo.args(["--profile", "dev"]).args(TEST_BUILDS);
+        cargo.args(["--workspace", "--profile", "dev"]).args(TEST_BUILDS);
+    } else {
+        cargo.args(["--package", "lb-userspace"]);
     }
     cargo.arg("--");
     cargo

@@ -75,6 +75,9 @@ impl Case {
         Self::bulk(false, Kind::Paced),
     ];
 
+    /// One of each kind.
+    pub const QUICK: [Self; 3] = [Self::PacedConnections, Self::PacedRequests, Self::bulk(true, Kind::One)];
+
     /// Bytes towards the client, or from it.
     pub const fn bulk(down: bool, kind: Kind) -> Self {
         Self::Bulk { down, kind }
