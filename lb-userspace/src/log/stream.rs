@@ -15,19 +15,23 @@ pub(super) struct Stream(mpsc::Sender<Job>);
 impl Stream {
     /// Standard output.
     pub fn stdout() -> io::Result<Self> {
-        Self::start(io::stdout())
+        Self::start(|| io::stdout().lock())
     }
 
     /// Standard error.
     pub fn stderr() -> io::Result<Self> {
-        Self::start(io::stderr())
+        Self::start(|| io::stderr().lock())
     }
 
-    fn start(mut stream: impl Write + Send + 'static) -> io::Result<Self> {
+    /// `lock` has the stream for one text: were another's let in before the flush, which a full pipe may hold up for
+    /// ever, nobody would hear that this one was written.
+    fn start<W: Write>(lock: impl Fn() -> W + Send + 'static) -> io::Result<Self> {
         let (sender, mut jobs) = mpsc::channel::<Job>(1);
         let write = move || {
             while let Some((text, outcome)) = jobs.blocking_recv() {
+                let mut stream = lock();
                 let written = stream.write_all(&text).and_then(|()| stream.flush());
+                drop(stream);
                 // Whoever waited may have lost patience.
                 let _ = outcome.send(written);
             }
