@@ -269,10 +269,11 @@ fn mode_of(programs: &[u32], interface: &Interface) -> Result<Option<Mode>, Erro
 /// killed, and tells nobody when. Whoever starts again at once would meet the old program.
 pub async fn until_detached(programs: &[u32], name: &str) {
     const PAUSE: Duration = Duration::from_millis(10);
+    const USUAL: u32 = 10;
     for round in 0..500 {
         match Interface::lookup(name).await {
             Ok(interface) if matches!(mode_of(programs, &interface), Ok(Some(_))) => {
-                if round == 0 {
+                if round == USUAL {
                     info!("waiting until the kernel has let go of the program on {name}");
                 }
                 tokio::time::sleep(PAUSE).await;
