@@ -62,7 +62,7 @@ impl Apt {
 /// know of it.
 pub fn emulator(folder: &Path) -> Result<PathBuf> {
     let folder = folder.join("emulator");
-    // As above.
+    // An archive of an older fetch would be unpacked beside its successor.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     let script = "apt-get download qemu-user-static && dpkg-deb --extract qemu-user-static_*.deb .";

@@ -16,11 +16,10 @@ pub fn without_starting(services: &[&str], install: impl FnOnce() -> Result<()>)
     // A mask of the running system only: should we be killed, the next boot forgets it.
     new.iter().try_for_each(|service| systemctl(&["mask", "--runtime", service]))?;
     let outcome = install();
-    // Each of them, whatever becomes of the others; what the installation failed of comes first.
-    let unmasked = new.iter().map(|service| systemctl(&["unmask", "--runtime", service]));
-    let unmasked = unmasked.fold(Ok(()), Result::and);
-    outcome.and(unmasked)?;
-    new.iter().filter(|service| is_known(service)).try_for_each(|service| systemctl(&["disable", service]))
+    // Each of them, whatever becomes of the others; what the installation failed of is said first.
+    let unmask = new.iter().map(|service| systemctl(&["unmask", "--runtime", service]));
+    let installed = new.iter().filter(|service| is_known(service));
+    unmask.chain(installed.map(|service| systemctl(&["disable", service]))).fold(outcome, Result::and)
 }
 
 fn is_known(service: &str) -> bool {
