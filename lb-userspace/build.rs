@@ -32,22 +32,29 @@ fn embed() -> Result<(), Box<dyn Error>> {
     for input in toolchain.inputs(&workspace) {
         println!("cargo::rerun-if-changed={}", input.display());
     }
-    keep(&toolchain.build(&workspace)?, &out, |object| &object.name)?;
+    let built = toolchain.build(&workspace)?;
+    warn(&built);
+    for object in &built.objects {
+        keep(object, &out, &object.name)?;
+    }
     if env::var_os("CARGO_FEATURE_TEST_BUILDS").is_some() {
         for feature in TEST_BUILDS {
-            keep(&toolchain.build_variant(&workspace, feature)?, &out, |_| feature)?;
+            let built = toolchain.build_variant(&workspace, feature)?;
+            warn(&built);
+            let [object] = &built.objects[..] else { return Err("a variant is one object".into()) };
+            keep(object, &out, feature)?;
         }
     }
     Ok(())
 }
 
-/// Passes on the compiler's warnings, and puts objects where the sources include them from.
-fn keep<'o>(built: &'o Objects, out: &Path, name: impl Fn(&'o Object) -> &'o str) -> io::Result<()> {
+fn warn(built: &Objects) {
     for line in built.warnings.iter().flat_map(|warning| warning.lines()) {
         println!("cargo::warning={line}");
     }
-    for object in &built.objects {
-        fs::write(out.join(name(object)).with_extension("bpf.o"), &object.bytes)?;
-    }
-    Ok(())
+}
+
+/// Puts an object where the sources include it from.
+fn keep(object: &Object, out: &Path, name: &str) -> io::Result<()> {
+    fs::write(out.join(name).with_extension("bpf.o"), &object.bytes)
 }
