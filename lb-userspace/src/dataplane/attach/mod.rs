@@ -265,12 +265,13 @@ fn mode_of(programs: &[u32], interface: &Interface) -> Result<Option<Mode>, Erro
 
 /// Waits until none of these programs is on the interface any more, at most five seconds.
 ///
-/// Before Linux 6.18 the kernel lets go of a link some milliseconds after its last pin is gone, or its agent
-/// killed, and tells nobody when. Whoever starts again at once would meet the old program.
+/// The kernel lets go of a link some milliseconds after its last pin is gone, or its agent killed, and tells
+/// nobody when. Whoever starts again at once would meet the old program.
 pub async fn until_detached(programs: &[u32], name: &str) {
     const PAUSE: Duration = Duration::from_millis(10);
     const USUAL: u32 = 10;
-    for round in 0..500 {
+    const MOST: u32 = 500;
+    for round in 0..MOST {
         match Interface::lookup(name).await {
             Ok(interface) if matches!(mode_of(programs, &interface), Ok(Some(_))) => {
                 if round == USUAL {
