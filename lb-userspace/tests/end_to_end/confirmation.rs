@@ -9,17 +9,16 @@ use lb_lab::echo::Client;
 use lb_lab::http::Session;
 use lb_lab::{Balancer, Lab, Result, Topology, Xlb};
 use serde_json::Value;
-use tokio::runtime::Runtime;
-use xlb::config::{Config, Loaded};
+use xlb::config::Config;
 use xlb::dataplane::attach::{self, Mode, Stay, Trial, WantedMode};
-use xlb::dataplane::object::{self, XLB};
+use xlb::dataplane::object::XLB;
 use xlb::dataplane::pins::{Found, Pins};
 use xlb::dataplane::status::Status;
-use xlb::neighbours::Interface;
-use xlb::{plan, preflight};
+use xlb::preflight;
 
 use crate::agent::has_traces;
 use crate::filter::{program_in, shown};
+use crate::in_process::{interface, load, parse, runtime};
 use crate::local_clients::Theatre;
 use crate::stage::{Stage, config, lab, web, xlb};
 
@@ -267,9 +266,9 @@ fn a_start_right_after_a_killed_trial_waits_for_its_own_program_to_leave() -> Re
     on_trial(&lab, "native", &LONG)?.kill()?;
     lb_lab::wait::until("the interface to be free", || has_no_program(&lab).then_some(()))?;
     let held = lab.balancer.inside(|| {
-        let mut ebpf = load(&pins, &config, Mode::Native);
+        let mut ebpf = load_and_pin(&pins, &config, Mode::Native);
         let wanted = WantedMode::Only(Mode::Native);
-        let attached = attach::attach(&mut ebpf, &interface(), wanted, &pins, Stay::OnTrial);
+        let attached = attach::attach(&mut ebpf, &interface("eth0"), wanted, &pins, Stay::OnTrial);
         attached.expect("the interface is free").1
     });
     lab.balancer.inside(|| {
@@ -287,7 +286,7 @@ fn a_start_right_after_a_killed_trial_waits_for_its_own_program_to_leave() -> Re
 
 /// Whether the balancer's interface has no program in XDP.
 fn has_no_program(lab: &Lab) -> bool {
-    lab.balancer.inside(|| interface().xdp.is_none())
+    lab.balancer.inside(|| interface("eth0").xdp.is_none())
 }
 
 /// What becomes of a trial.
@@ -333,14 +332,14 @@ fn a_filter_on_trial_does_nothing_without_its_agent() -> Result<()> {
 
 /// Puts a filter on trial in place of what is attached.
 fn filter_on_trial(pins: &Pins, config: &str) -> Trial {
-    let mut ebpf = load(pins, &parse(config), Mode::Tc);
-    let trial = Trial::in_filter(&mut ebpf, &interface(), pins).expect("the kernel takes a filter");
+    let mut ebpf = load_and_pin(pins, &parse(config), Mode::Tc);
+    let trial = Trial::in_filter(&mut ebpf, &interface("eth0"), pins).expect("the kernel takes a filter");
     pins.remove_link("link").expect("can be removed");
     trial
 }
 
 fn meet(fate: Fate, trial: Trial, pins: &Pins) {
-    let interface = interface();
+    let interface = interface("eth0");
     match fate {
         Fate::Dropped => drop(trial),
         Fate::NotKept => {
@@ -354,22 +353,9 @@ fn meet(fate: Fate, trial: Trial, pins: &Pins) {
     }
 }
 
-fn parse(config: &str) -> Config {
-    Loaded::parse("xlb.toml", config).expect("is valid").config
-}
-
-/// The object over the maps that are pinned, with the program of a mode loaded and pinned.
-fn load(pins: &Pins, config: &Config, mode: Mode) -> Ebpf {
-    let mut ebpf = pins.load(XLB, plan::sizes(config)).expect("the maps fit");
-    object::load_program(&mut ebpf, mode.program()).expect("the verifier takes it");
+/// Loads a mode's program, and pins it as an agent does.
+fn load_and_pin(pins: &Pins, config: &Config, mode: Mode) -> Ebpf {
+    let mut ebpf = load(pins, config, mode);
     pins.pin_program(&mut ebpf, mode.program()).expect("can be pinned");
     ebpf
-}
-
-fn interface() -> Interface {
-    runtime().block_on(Interface::lookup("eth0")).expect("is there")
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("builds")
 }

@@ -6,14 +6,13 @@
 use aya::programs::SchedClassifier;
 use lb_lab::http::Session;
 use lb_lab::{Host, Lab, Result, Topology, Xlb, curl, wait};
-use xlb::config::{Config, Loaded};
+use xlb::config::Config;
 use xlb::dataplane::attach::Mode;
 use xlb::dataplane::attach::filter::Filter;
-use xlb::dataplane::object::{self, XLB};
+use xlb::dataplane::object;
 use xlb::dataplane::pins::Pins;
-use xlb::neighbours::Interface;
-use xlb::plan;
 
+use crate::in_process::{interface, load, parse};
 use crate::stage::{EQUAL, Stage, assert_shares, config, lab, links};
 
 /// Connections after an event.
@@ -28,8 +27,7 @@ fn with_filter(lab: Lab, prepare: impl FnOnce(&Host) -> Result<()>) -> Result<(S
     agent.kill()?;
     prepare(&stage.lab.balancer)?;
     let text = config.to_toml();
-    let parsed = Loaded::parse("xlb.toml", &text).expect("is valid").config;
-    stage.lab.balancer.inside(|| put_filter(&Pins::new(xlb.pins()), &parsed));
+    stage.lab.balancer.inside(|| put_filter(&Pins::new(xlb.pins()), &parse(&text)));
     // The kernel lets go of a link a moment after its last holder has.
     wait::until("the link to be gone", || links(&stage.lab.balancer).is_empty().then_some(()))?;
     Ok((stage, xlb, text))
@@ -37,13 +35,10 @@ fn with_filter(lab: Lab, prepare: impl FnOnce(&Host) -> Result<()>) -> Result<(S
 
 /// Puts a filter in the place of the link that is pinned.
 fn put_filter(pins: &Pins, config: &Config) {
-    let mut ebpf = pins.load(XLB, plan::sizes(config)).expect("the maps fit");
-    object::load_program(&mut ebpf, Mode::Tc.program()).expect("the verifier takes it");
+    let mut ebpf = load(pins, config, Mode::Tc);
     let program = object::program(&mut ebpf, Mode::Tc.program()).expect("is in the object");
     let program: &mut SchedClassifier = program.try_into().expect("is for TC");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("builds");
-    let interface = runtime.block_on(Interface::lookup(&config.interface)).expect("is there");
-    Filter::attach(program, &interface, pins).expect("the kernel takes a filter");
+    Filter::attach(program, &interface(&config.interface), pins).expect("the kernel takes a filter");
     assert!(pins.remove_link("link").expect("can be removed"));
 }
 

@@ -16,6 +16,7 @@ mod filter;
 mod flood;
 mod health;
 mod https;
+mod in_process;
 mod limits;
 mod listing;
 mod local_clients;
