@@ -116,9 +116,14 @@ fn a_server_that_turns_from_200_into_500_goes_down() -> Result<()> {
     let line = stage.balancer.log().wait_for("Server k8s-api-server/bettley is DOWN")?;
     let reason = "reason: Layer7 wrong status, code: 500, info: \"Internal Server Error\", check duration: ";
     assert!(line.contains(reason), "{line}");
-    let requests = Nginx::requests(bettley, WEB_PORT)?;
-    let failed = requests.lines().filter(|line| line.contains("\" 500 ") && line.contains("\"xlb/")).count();
-    assert!(failed >= FALL, "{failed} failures took it down:\n{requests}");
+    let is_failed_check = |line: &&str| line.contains("\" 500 ") && line.contains("\"xlb/");
+    // nginx writes a line when it has answered, so the balancer may know of an answer before.
+    wait::until("the failures that took it down", || {
+        let requests = Nginx::requests(bettley, WEB_PORT);
+        requests
+            .map(|requests| (requests.lines().filter(is_failed_check).count() >= FALL).then_some(()))
+            .transpose()
+    })??;
 
     let server = stage.await_check("bettley", "L7STS")?;
     let check = server.check.expect("it was checked");
