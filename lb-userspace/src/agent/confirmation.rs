@@ -13,6 +13,7 @@ use super::command::complaint;
 use super::serve::End;
 use super::{Agent, Error};
 use crate::clock;
+use crate::dataplane::attach::filter::Filter;
 use crate::dataplane::attach::{self, Stay};
 use crate::dataplane::pins::Pins;
 use crate::neighbours::Interface;
@@ -24,6 +25,8 @@ pub(super) struct Trial {
     attached: Option<attach::Trial>,
     /// The id of the program that is attached by a link.
     program: Option<u32>,
+    /// The filter that it is attached by.
+    filter: Option<Filter>,
     /// Whether it could not be kept, so that nothing is left to be confirmed.
     has_failed: bool,
     window: Duration,
@@ -34,12 +37,17 @@ impl Trial {
     /// Begins now, with nothing attached yet.
     fn begin(window: Duration) -> Self {
         let deadline = Instant::now() + window;
-        Self { attached: None, program: None, has_failed: false, window, deadline }
+        Self { attached: None, program: None, filter: None, has_failed: false, window, deadline }
     }
 
     /// The id of the program that is on trial.
     pub fn program(&self) -> Option<u32> {
         self.program
+    }
+
+    /// The filter that was put on the interface for it.
+    pub fn filter(&self) -> Option<Filter> {
+        self.filter
     }
 
     /// Makes all of it stay.
@@ -66,6 +74,7 @@ impl Agent {
     pub(super) fn hold(&mut self, attached: Option<attach::Trial>) {
         let Some(trial) = &mut self.trial else { return };
         trial.program = attached.as_ref().and_then(attach::Trial::program);
+        trial.filter = attached.as_ref().and_then(attach::Trial::filter);
         trial.attached = attached;
         let window = humantime::format_duration(trial.window);
         warn!("on trial: `xlb confirm` has to come within {window}, or all is taken down again");

@@ -6,6 +6,7 @@ use super::confirmation::Trial;
 use super::{Agent, Error, complain};
 use crate::config::model::OnStop;
 use crate::dataplane::attach;
+use crate::dataplane::attach::filter::Filter;
 use crate::log::Log;
 use crate::service_manager::ServiceManager;
 
@@ -33,9 +34,10 @@ impl Agent {
         // The pins of one on trial may be what has failed.
         let mut programs = self.options.pins.programs();
         programs.extend(on_trial.as_ref().and_then(Trial::program));
+        let filter = on_trial.as_ref().and_then(Trial::filter);
         drop(on_trial);
         self.host_clients.let_go();
-        let removed = self.options.pins.clear().map(drop).map_err(Error::from);
+        let removed = self.clear(filter);
         attach::until_detached(&programs, &self.config.interface).await;
         let released = self.resolver.release().await.map_err(Error::from);
         // With the claim, the directory goes.
@@ -45,5 +47,14 @@ impl Agent {
         }
         complain(released);
         removed
+    }
+
+    /// Removes what is attached and pinned, and a filter on trial also where no pin tells of it any more.
+    fn clear(&self, on_trial: Option<Filter>) -> Result<(), Error> {
+        let pins = &self.options.pins;
+        let untold = on_trial.filter(|_| !matches!(pins.filter(), Ok(Some(_))));
+        let unhooked = untold.map_or(Ok(()), Filter::remove);
+        pins.clear()?;
+        Ok(unhooked?)
     }
 }

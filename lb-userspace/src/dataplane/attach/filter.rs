@@ -52,7 +52,7 @@ impl Filter {
         interface: &Interface,
         pins: &Pins,
     ) -> Result<(), AttachError> {
-        Self::put(program, interface, pins, false)
+        Self::put(program, interface, pins, false).map(drop)
     }
 
     /// The same with the program that jumps into the real one as long as it is on trial.
@@ -60,7 +60,7 @@ impl Filter {
         program: &mut SchedClassifier,
         interface: &Interface,
         pins: &Pins,
-    ) -> Result<(), AttachError> {
+    ) -> Result<Self, AttachError> {
         Self::put(program, interface, pins, true)
     }
 
@@ -69,7 +69,7 @@ impl Filter {
         interface: &Interface,
         pins: &Pins,
         on_trial: bool,
-    ) -> Result<(), AttachError> {
+    ) -> Result<Self, AttachError> {
         let before = pins.filter()?.filter(|filter| filter.interface == interface.index);
         let made_now = add_qdisc(&interface.name).map_err(failed(interface, Mode::Tc))?;
         let with_qdisc = made_now || before.is_some_and(|filter| filter.with_qdisc);
@@ -85,7 +85,7 @@ impl Filter {
         let link = attached.and_then(|id| program.take_link(id)).map_err(failed(interface, Mode::Tc))?;
         // aya would detach it.
         mem::forget(link);
-        Ok(())
+        Ok(filter)
     }
 
     /// Whether it is there.

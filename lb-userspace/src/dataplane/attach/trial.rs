@@ -32,8 +32,8 @@ pub enum Stay {
 pub enum Trial {
     /// A link that is not pinned.
     Link(FdLink),
-    /// The table that the filter's program jumps by.
-    Filter(ProgramArray<MapData>),
+    /// A filter, and the table that its program jumps by.
+    Filter(Filter, ProgramArray<MapData>),
 }
 
 impl Trial {
@@ -46,8 +46,8 @@ impl Trial {
         let name = Mode::Tc.program();
         let real = classifier(ebpf, name)?.fd().map_err(|source| Error::Program { name, source })?;
         table.set(0, real, 0).map_err(table_error)?;
-        Filter::attach_on_trial(classifier(ebpf, PROGRAM)?, interface, pins)?;
-        Ok(Self::Filter(table))
+        let filter = Filter::attach_on_trial(classifier(ebpf, PROGRAM)?, interface, pins)?;
+        Ok(Self::Filter(filter, table))
     }
 
     /// The id of the program that the link holds; for a filter nobody needs it.
@@ -55,7 +55,16 @@ impl Trial {
     pub fn program(&self) -> Option<u32> {
         match self {
             Self::Link(link) => Some(link.info().ok()?.program_id()),
-            Self::Filter(_) => None,
+            Self::Filter(..) => None,
+        }
+    }
+
+    /// The filter, if it is one: it has to be removed, also if somebody has removed the pin that tells of it.
+    #[must_use]
+    pub fn filter(&self) -> Option<Filter> {
+        match self {
+            Self::Link(_) => None,
+            Self::Filter(filter, _) => Some(*filter),
         }
     }
 
@@ -63,7 +72,7 @@ impl Trial {
     pub fn keep(self, interface: &Interface, pins: &Pins) -> Result<(), AttachError> {
         match self {
             Self::Link(link) => Ok(pins.pin_link(link)?),
-            Self::Filter(table) => {
+            Self::Filter(_, table) => {
                 let mut program = pins.classifier(Mode::Tc.program())?;
                 Filter::attach(&mut program, interface, pins)?;
                 drop(table);
