@@ -117,12 +117,12 @@ fn a_server_that_turns_from_200_into_500_goes_down() -> Result<()> {
     let reason = "reason: Layer7 wrong status, code: 500, info: \"Internal Server Error\", check duration: ";
     assert!(line.contains(reason), "{line}");
     let is_failed_check = |line: &&str| line.contains("\" 500 ") && line.contains("\"xlb/");
+    let failed = || -> Result<usize> {
+        Ok(Nginx::requests(bettley, WEB_PORT)?.lines().filter(is_failed_check).count())
+    };
     // nginx writes a line when it has answered, so the balancer may know of an answer before.
     wait::until("the failures that took it down", || {
-        let requests = Nginx::requests(bettley, WEB_PORT);
-        requests
-            .map(|requests| (requests.lines().filter(is_failed_check).count() >= FALL).then_some(()))
-            .transpose()
+        failed().map(|failed| (failed >= FALL).then_some(())).transpose()
     })??;
 
     let server = stage.await_check("bettley", "L7STS")?;
